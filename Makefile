@@ -1,0 +1,53 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test test-fast check generate bench lock fmt clean
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+# What pytest is told besides: `make test ARGS="-k webhook"`.
+ARGS ?=
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## Install what is missing: system packages, .venv, locked dependencies
+	@scripts/install-system
+
+$(INSTALLED): requirements.lock setup.cfg setup.py pyproject.toml scripts/install-system scripts/install-python
+	scripts/install-system
+	scripts/install-python
+	touch $@
+
+run: install ## Start everything on this machine: private MariaDB and Redis, core, gateway
+	$(BIN)/skillforge up $(ARGS)
+
+test: install ## Every test
+	$(BIN)/pytest -n 2 $(ARGS)
+
+test-fast: install ## The tests that take no more than a second or two
+	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)
+
+check: install ## Format, lint, types, import rules, contract rules, stubs up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	scripts/check-contract
+
+generate: install ## Write generated/ anew from protos/
+	$(BIN)/python scripts/generate.py
+
+bench: install ## Measure, and print the ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: install ## Take the newest dependencies setup.cfg allows into requirements.lock
+	$(BIN)/uv pip compile setup.cfg --extra dev --universal --python-version 3.11 --generate-hashes --upgrade --quiet \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --output-file requirements.lock
+
+fmt: install ## Format, and fix what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove all that the other targets made, .venv too
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

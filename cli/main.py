@@ -1,0 +1,216 @@
+"""The `skillforge` command. Commands import what they need when they run, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from core.settings import Settings
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+DEFAULT_DATA_DIR = Path(".skillforge")
+ROLES = ("ADMIN", "INSTRUCTOR", "STUDENT", "PARENT")
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_DATA_DIR, show_default=True,
+    help="The folder of `skillforge up`.",
+)  # fmt: skip
+
+
+def address_options(*names: str) -> Callable[[_F], _F]:
+    """The options of where to listen that a command takes."""
+    options = {
+        "host": click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at."),
+        "port": click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="The REST port."),
+        "grpc_port": click.option(
+            "--grpc-port", default=50051, show_default=True, type=click.IntRange(0, 65535), help="The gRPC port."
+        ),
+    }
+
+    def decorate(command: _F) -> _F:
+        for name in reversed(names):
+            command = options[name](command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="skillforge-lms")
+def main() -> None:
+    """SkillForge LMS: a learning management system behind one contract, over REST and gRPC."""
+
+
+@main.command()
+@address_options("host", "port", "grpc_port")
+@data_dir_option
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Make a few people and courses on the first start.")
+def up(host: str, port: int, grpc_port: int, data_dir: Path, demo: bool) -> None:
+    """Start everything on this machine: MariaDB, Redis, core, gateway, and fakes of Clerk and of a payment provider."""
+    import uvloop
+    from rich.console import Console
+
+    from cli.client import ApiError
+    from cli.logs import configure_logs
+    from cli.servers import ServersError
+    from cli.up import UpOptions
+    from cli.up import up as run_up
+    from cli.worker import Addresses
+    from core.settings import SettingsError
+
+    configure_logs("text", "WARNING")
+    options = UpOptions(data_dir.resolve(), Addresses(host, port, grpc_port), demo)
+    try:
+        uvloop.run(run_up(options, Console()))
+    except SettingsError as error:
+        raise _settings_failure(error.faults) from error
+    except (ServersError, ApiError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@address_options("host", "port", "grpc_port")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 128), help="How many processes.")
+def serve(host: str, port: int, grpc_port: int, workers: int) -> None:
+    """Serve in production. Needs DATABASE_URL, REDIS_URL and CLERK_SECRET_KEY."""
+    from cli.addresses import require_free
+    from cli.logs import configure_logs
+    from cli.serve import Supervisor
+    from cli.worker import Addresses, worker_process
+
+    settings = _settings()
+    configure_logs(settings.door.log_format, settings.door.log_level)
+    for number in (port, grpc_port):
+        require_free(host, number)
+    _migrate(settings)
+    click.echo(f"REST at {host}:{port}, gRPC at {host}:{grpc_port}, {workers} worker(s)", err=True)
+    Supervisor(worker_process, (settings, Addresses(host, port, grpc_port, reuse_port=True)), workers).run()
+
+
+@main.command()
+@address_options("host", "grpc_port")
+def core(host: str, grpc_port: int) -> None:
+    """Serve the core alone, over gRPC."""
+    import uvloop
+
+    from cli.addresses import require_free
+    from cli.logs import configure_logs
+    from cli.worker import Addresses, serve_core
+
+    settings = _settings()
+    configure_logs(settings.door.log_format, settings.door.log_level)
+    require_free(host, grpc_port)
+    _migrate(settings)
+    click.echo(f"gRPC at {host}:{grpc_port}", err=True)
+    uvloop.run(serve_core(settings, Addresses(host, 0, grpc_port)))
+
+
+@main.command()
+@address_options("host", "port")
+@click.option("--core", "target", required=True, metavar="HOST:PORT", help="The core's gRPC address.")
+@click.option("--ca", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="PEM that vouches for a core with TLS.")
+def gateway(host: str, port: int, target: str, ca: Path | None) -> None:
+    """Serve the REST gateway alone, to a core elsewhere."""
+    import uvloop
+
+    from cli.logs import configure_logs
+    from cli.worker import Addresses, serve_remote_gateway
+    from core.settings import SettingsError, load_door_settings
+
+    try:
+        settings = load_door_settings()
+    except SettingsError as error:
+        raise _settings_failure(error.faults) from error
+    configure_logs(settings.log_format, settings.log_level)
+    click.echo(f"REST at {host}:{port}, core at {target}", err=True)
+    uvloop.run(serve_remote_gateway(settings, Addresses(host, port, 0), target, ca.read_bytes() if ca else None))
+
+
+@main.command()
+@data_dir_option
+def migrate(data_dir: Path) -> None:
+    """Bring the database up to date. Any number of processes may run it at once."""
+    applied = _migrate(_settings(data_dir))
+    click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
+
+
+@main.command("grant-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(ROLES, case_sensitive=False))
+@data_dir_option
+def grant_role(email: str, role: str, data_dir: Path) -> None:
+    """Give the account with EMAIL a ROLE, effective everywhere within a second."""
+    from cli.grants import grant_role as run
+    from core.errors import DomainError
+
+    try:
+        click.echo(asyncio.run(run(_settings(data_dir), email, role.upper())))
+    except DomainError as error:
+        raise click.ClickException(error.detail) from error
+
+
+@main.command()
+@click.option("--url", default="http://localhost:8080", show_default=True, help="Where `skillforge up` runs.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("certificate.pdf"), show_default=True,
+    help="Where to leave the certificate.",
+)  # fmt: skip
+def tour(url: str, output: Path) -> None:
+    """Walk the whole student journey as an HTTP client, showing each request."""
+    from rich.console import Console
+
+    from cli.client import ApiError
+    from cli.tour import run_tour
+
+    try:
+        asyncio.run(run_tour(url, output, Console()))
+    except (ApiError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@address_options("host")
+@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="The port.")
+@click.option("--webhook-url", required=True, help="Where payment webhooks go, such as http://localhost:8080/payments/webhook.")
+@data_dir_option
+def fakes(host: str, port: int, webhook_url: str, data_dir: Path) -> None:
+    """Serve the fakes of Clerk and of the payment provider, for trying `serve` without accounts there."""
+    from cli.fakes import run_fakes
+
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    asyncio.run(run_fakes(host, port, webhook_url, data_dir.resolve()))
+
+
+def _settings(data_dir: Path | None = None) -> Settings:
+    """The settings of the environment, over those that `up` left in the data folder."""
+    from cli.up import read_settings_file
+    from core.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(read_settings_file(data_dir) if data_dir else None)
+    except SettingsError as error:
+        raise _settings_failure(error.faults) from error
+
+
+def _migrate(settings: Settings) -> list[str]:
+    from cli.up import migrate as run_migrate
+    from core.db import MigrationError
+    from core.errors import DomainError
+
+    try:
+        return asyncio.run(run_migrate(settings))
+    except (MigrationError, DomainError, TimeoutError) as error:
+        raise click.ClickException(f"the database cannot be brought up to date: {error or 'it does not answer'}") from error
+
+
+def _settings_failure(faults: list[str]) -> click.ClickException:
+    return click.ClickException("the settings are not complete:\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The domain, behind the contract."""

@@ -1,0 +1,1 @@
+"""Certificates: proof of a completed course, and its PDF."""

@@ -1,0 +1,182 @@
+"""Issuing certificates, and showing them to their owners and to the world."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from google.api.httpbody_pb2 import HttpBody
+
+from contract.metadata import CONTENT_DISPOSITION
+from core.call import Call
+from core.certificates import messages, queries, rules
+from core.certificates.pdf import CertificateDocument
+from core.courses.catalog import CourseCatalog
+from core.db import Database, DuplicateKey, Transaction
+from core.enrollments.access import not_enrolled
+from core.errors import FailedPrecondition, NotFound, missing
+from core.ids import to_bytes
+from core.outbox import Outbox
+from core.pages import Page, Pages
+from core.progress.service import ProgressService
+from skillforge.v1 import certificates_pb2, courses_pb2
+
+ISSUED = "certificate.issued"
+
+
+class Renderer(Protocol):
+    """Makes the PDF of a certificate, away from the event loop."""
+
+    async def render(self, document: CertificateDocument) -> bytes:
+        """The PDF. Raises Unavailable when it cannot be made now."""
+
+
+class CertificatesService:
+    """Implements skillforge.v1.CertificatesService. `public_url`: where the platform is found from outside."""
+
+    def __init__(
+        self,
+        db: Database,
+        catalog: CourseCatalog,
+        progress: ProgressService,
+        outbox: Outbox,
+        pages: Pages,
+        renderer: Renderer,
+        public_url: str,
+    ) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._progress = progress
+        self._outbox = outbox
+        self._pages = pages
+        self._renderer = renderer
+        self._links = messages.Links(public_url)
+
+    # The RPCs.
+
+    async def generate_certificate(
+        self, call: Call, request: certificates_pb2.GenerateCertificateRequest
+    ) -> certificates_pb2.Certificate:
+        """The caller's certificate; issued now if the course is complete and it was not issued by itself (201, else 200).
+
+        Raises FailedPrecondition (COURSE_NOT_COMPLETED, with everything that is missing), NotAllowed, NotFound.
+        """
+        student_id, course_id = call.user.user_id, to_bytes(request.course_id)
+        found = await queries.of_course(self._db, student_id, course_id)
+        if found is not None:
+            row, issued = found, False
+        else:
+            row, issued = await self._db.transact(lambda tx: self._generate(tx, student_id, course_id, call.now))
+        if not issued:
+            call.answer_with(200)
+        return messages.certificate(row, self._links)
+
+    async def list_certificates(
+        self, call: Call, request: certificates_pb2.ListCertificatesRequest
+    ) -> certificates_pb2.ListCertificatesResponse:
+        """The caller's certificates, newest first."""
+        page = self._pages.open(call, request)
+        rows = await queries.of_student(self._db, call.user.user_id, _after(page), page.size + 1)
+        kept, token = page.close(rows, lambda row: (row.issue_time.isoformat(), row.certificate_id))
+        return certificates_pb2.ListCertificatesResponse(
+            certificates=[messages.certificate(row, self._links) for row in kept], next_page_token=token
+        )
+
+    async def download_certificate(self, call: Call, request: certificates_pb2.DownloadCertificateRequest) -> HttpBody:
+        """The PDF: for the student, the course's instructor and admins. It is made once and the same ever after.
+
+        Raises InvalidArgument (CERTIFICATE_ID_MALFORMED), NotFound, FailedPrecondition (CERTIFICATE_REVOKED), Unavailable.
+        """
+        certificate_id = rules.read_certificate_id(request.certificate_id)
+        found = await queries.readable(self._db, certificate_id, call.user.user_id, call.user.is_admin)
+        if found is None:
+            raise missing("certificate")
+        if found.row.status != certificates_pb2.CERTIFICATE_STATUS_VALID:
+            raise FailedPrecondition("CERTIFICATE_REVOKED", "The certificate was revoked, so there is no copy of it any more.")
+        pdf = found.pdf or await self._render(found.row, call.now)
+        call.reply_metadata[CONTENT_DISPOSITION] = f'attachment; filename="{rules.file_name(certificate_id)}"'
+        return HttpBody(content_type="application/pdf", data=pdf)
+
+    async def verify_certificate(
+        self, call: Call, request: certificates_pb2.VerifyCertificateRequest
+    ) -> certificates_pb2.VerifyCertificateResponse:
+        """Whether the certificate is genuine and in force. Raises InvalidArgument (CERTIFICATE_ID_MALFORMED), NotFound."""
+        row = await queries.by_id(self._db, rules.read_certificate_id(request.certificate_id))
+        if row is None:
+            raise missing("certificate")
+        return messages.verification(row)
+
+    # What other features do with certificates.
+
+    async def issue(
+        self,
+        tx: Transaction,
+        student_id: bytes,
+        course_id: bytes,
+        score_percent: float,
+        complete_time: datetime,
+        now: datetime,
+    ) -> str:
+        """The id of the student's certificate for the course, which is issued now unless it was before."""
+        row, _ = await self._issue(tx, student_id, course_id, score_percent, complete_time, now)
+        return row.certificate_id
+
+    async def _issue(
+        self,
+        tx: Transaction,
+        student_id: bytes,
+        course_id: bytes,
+        score_percent: float,
+        complete_time: datetime,
+        now: datetime,
+    ) -> tuple[queries.CertificateRow, bool]:
+        """The certificate, and whether it is new."""
+        issued = True
+        try:
+            await queries.insert(tx, rules.new_certificate_id(), student_id, course_id, score_percent, complete_time, now)
+        except DuplicateKey:
+            issued = False
+        row = await queries.of_course(tx, student_id, course_id)
+        if row is None:
+            raise missing("course")
+        if issued:
+            await self._outbox.add(tx, student_id, ISSUED, messages.certificate(row, self._links))
+        return row, issued
+
+    async def _generate(
+        self, tx: Transaction, student_id: bytes, course_id: bytes, now: datetime
+    ) -> tuple[queries.CertificateRow, bool]:
+        try:
+            completed = await self._progress.complete_if_done(tx, student_id, course_id, now)
+        except NotFound:
+            raise await self._not_enrolled(tx, course_id) from None
+        completion = await self._progress.completion(tx, student_id, course_id)
+        if completion is None:
+            raise FailedPrecondition(
+                "COURSE_NOT_COMPLETED",
+                "The course is not complete yet.",
+                violations=await self._progress.missing_for_completion(tx, student_id, course_id),
+            )
+        row, issued = await self._issue(tx, student_id, course_id, *completion, now)
+        return row, issued or completed
+
+    async def _not_enrolled(self, tx: Transaction, course_id: bytes) -> Exception:
+        outline = await self._catalog.outline(course_id, tx)
+        visible = outline is not None and outline.status == courses_pb2.COURSE_STATUS_PUBLISHED
+        return not_enrolled() if visible else missing("course")
+
+    async def _render(self, row: queries.CertificateRow, now: datetime) -> bytes:
+        """Make the PDF and keep it; whoever was first has made the one that everybody gets."""
+        pdf = await self._renderer.render(messages.document(row, self._links))
+        try:
+            await queries.keep_file(self._db, row.certificate_id, pdf, now)
+        except DuplicateKey:
+            return await queries.file(self._db, row.certificate_id) or pdf
+        return pdf
+
+
+def _after(page: Page) -> queries.After:
+    if page.after is None:
+        return None
+    time, last_id = page.after
+    return datetime.fromisoformat(str(time)), str(last_id)

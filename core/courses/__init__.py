@@ -1,0 +1,1 @@
+"""Courses: the catalogue, their metadata, modules and lectures."""

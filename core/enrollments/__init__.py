@@ -1,0 +1,1 @@
+"""Enrollments: who learns what, and why they may."""

@@ -1,0 +1,165 @@
+"""Entering courses, and the entitlements that keep an enrollment alive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from contract.errors import Violation
+from core.audit.record import record
+from core.call import Call
+from core.courses.access import is_owner
+from core.courses.catalog import CourseCatalog, Outline
+from core.db import Database, DuplicateKey, Transaction
+from core.db.errors import RetryScope
+from core.enrollments import messages, queries
+from core.enrollments.access import require_open
+from core.enrollments.rules import FREE, GRANT, Grant, Pair, plan_grants
+from core.errors import FailedPrecondition, InvalidArgument, NotAllowed, missing
+from core.ids import to_bytes, to_text
+from core.outbox import Outbox
+from core.pages import Page, Pages
+from skillforge.v1 import enrollments_pb2
+
+UNLOCKED = "enrollment.unlocked"
+
+
+class EnrollmentsService:
+    """Implements skillforge.v1.EnrollmentsService."""
+
+    def __init__(self, db: Database, catalog: CourseCatalog, outbox: Outbox, pages: Pages) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._outbox = outbox
+        self._pages = pages
+
+    # The RPCs.
+
+    async def enroll_in_course(self, call: Call, request: enrollments_pb2.EnrollInCourseRequest) -> enrollments_pb2.Enrollment:
+        """Enroll the caller in a free course; for an admin, a student in any published one.
+
+        A repeat answers 200 with the same enrollment. Raises NotFound, FailedPrecondition (COURSE_NOT_FREE,
+        COURSE_NOT_PUBLISHED), InvalidArgument, NotAllowed.
+        """
+        student_id = _student_to_enroll(call, request)
+        pair = (student_id, to_bytes(request.course_id))
+        outline = await self._catalog.outline(pair[1])
+
+        async def work(tx: Transaction) -> tuple[bool, queries.EnrollmentRow]:
+            opened = await self._enroll(tx, call, pair, outline)
+            [row] = await queries.enrollments(tx, [pair])
+            return opened, row
+
+        opened, row = await self._db.transact(work)
+        if not opened:
+            call.answer_with(200)
+        return messages.enrollment(row)
+
+    async def list_enrollments(
+        self, call: Call, request: enrollments_pb2.ListEnrollmentsRequest
+    ) -> enrollments_pb2.ListEnrollmentsResponse:
+        """The caller's enrollments, ended ones too, newest first."""
+        page = self._pages.open(call, request)
+        rows = await queries.list_of_student(self._db, call.user.user_id, _after(page), page.size + 1)
+        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.course_id.hex()))
+        return enrollments_pb2.ListEnrollmentsResponse(
+            enrollments=[messages.enrollment(row) for row in kept], next_page_token=token
+        )
+
+    async def list_course_students(
+        self, call: Call, request: enrollments_pb2.ListCourseStudentsRequest
+    ) -> enrollments_pb2.ListCourseStudentsResponse:
+        """The students of the caller's own course (of any, for an admin), newest first. Raises NotFound."""
+        course_id = to_bytes(request.course_id)
+        outline = await self._catalog.outline(course_id)
+        if outline is None or not is_owner(call, outline.instructor_id):
+            raise missing("course")
+        page = self._pages.open(call, request, scope=(request.course_id.lower(),))
+        rows = await queries.list_of_course(self._db, course_id, _after(page), page.size + 1)
+        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.student_id.hex()))
+        return enrollments_pb2.ListCourseStudentsResponse(students=[messages.student(row) for row in kept], next_page_token=token)
+
+    # What other features do with enrollments.
+
+    async def grant(
+        self, tx: Transaction, student_id: bytes, course_id: bytes, source_kind: str, source_id: bytes, now: datetime
+    ) -> bool:
+        """Give a student a reason for access. True: it opened the course, which was closed to the student before."""
+        return bool(await self.grant_many(tx, [Grant(student_id, course_id, source_kind, source_id)], now))
+
+    async def grant_many(self, tx: Transaction, grants: Sequence[Grant], now: datetime) -> set[Pair]:
+        """`grant` for many at once, in as few statements as one takes. Returns the pairs that were opened."""
+        if not grants:
+            return set()
+        wanted = list(dict.fromkeys(grants))
+        standing = await queries.lock_standing(tx, sorted({grant.pair for grant in wanted}))
+        plan = plan_grants(wanted, standing)
+        for rise, course_ids in plan.rises.items():
+            await queries.raise_count(tx, course_ids, rise)
+        if plan.new:
+            try:
+                await queries.insert_active(tx, plan.new, now)
+            except DuplicateKey as error:
+                raise RetryScope("another transaction enrolled the student meanwhile") from error
+        if plan.ended and await queries.reopen(tx, plan.ended) != len(plan.ended):
+            raise RetryScope("another transaction opened the enrollment meanwhile")
+        await queries.put_entitlements(tx, wanted, now)
+        opened = [*plan.new, *plan.ended]
+        if opened:
+            await self._announce(tx, opened)
+        return set(opened)
+
+    async def revoke(
+        self, tx: Transaction, student_id: bytes, course_id: bytes, source_kind: str, source_id: bytes, now: datetime
+    ) -> bool:
+        """End a reason for access. True: it was the last one, so the enrollment ended with it."""
+        grant = Grant(student_id, course_id, source_kind, source_id)
+        # The enrollment is locked first, as by those who grant: what they add meanwhile is seen below.
+        await queries.lock_standing(tx, [grant.pair])
+        if not await queries.end_entitlement(tx, grant, now) or await queries.has_entitlement(tx, grant.pair):
+            return False
+        if not await queries.end_enrollment(tx, grant.pair):
+            return False
+        await queries.raise_count(tx, [course_id], -1)
+        return True
+
+    async def _enroll(self, tx: Transaction, call: Call, pair: Pair, outline: Outline | None) -> bool:
+        """Whether this call opened the course to the student."""
+        admin = call.user.is_admin
+        if admin and not await queries.is_student(tx, pair[0]):
+            raise missing("student")
+        if not admin and (await queries.lock_standing(tx, [pair])).get(pair):
+            call.audited = True  # nothing changes, so there is nothing to record
+            return False
+        course = require_open(call, outline)
+        if not admin and course.price_minor > 0:
+            raise FailedPrecondition("COURSE_NOT_FREE", "The course is not free: POST /payments/create to buy it.")
+        opened = await self.grant(tx, *pair, GRANT if admin else FREE, pair[1], call.now)
+        await record(tx, call, "course", to_text(pair[1]), after={"studentId": to_text(pair[0]), "opened": opened})
+        return opened
+
+    async def _announce(self, tx: Transaction, pairs: Sequence[Pair]) -> None:
+        rows = await queries.enrollments(tx, pairs)
+        await self._outbox.add_many(tx, [(row.student_id, UNLOCKED, messages.enrollment(row)) for row in rows])
+
+
+def _student_to_enroll(call: Call, request: enrollments_pb2.EnrollInCourseRequest) -> bytes:
+    named = to_bytes(request.student_id) if request.student_id else None
+    if not call.user.is_admin:
+        if named not in (None, call.user.user_id):
+            raise NotAllowed("NOT_ALLOWED", "Only an administrator may enroll somebody else.")
+        return call.user.user_id
+    if named is None:
+        raise InvalidArgument(
+            "INVALID_ARGUMENT",
+            "Say which student to enroll.",
+            violations=[Violation("studentId", "required", "must name the student to enroll")],
+        )
+    return named
+
+
+def _after(page: Page) -> queries.After:
+    if page.after is None:
+        return None
+    time, last_id = page.after
+    return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))

@@ -1,0 +1,1 @@
+"""Payments: buying courses, and the provider's word that they are paid for."""

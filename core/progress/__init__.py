@@ -1,0 +1,1 @@
+"""Progress: what students have done in their courses, and when they are through."""

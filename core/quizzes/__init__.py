@@ -1,0 +1,1 @@
+"""Quizzes of lectures, final exams, and students' attempts at them."""

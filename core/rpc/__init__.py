@@ -1,0 +1,1 @@
+"""The pipeline every call passes, whichever door it came through, and the gRPC server."""

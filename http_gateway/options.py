@@ -1,0 +1,39 @@
+"""What whoever composes the gateway decides. The gateway itself never reads the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+RawHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+# Part of the service to "ok", or to a sentence why it is not.
+Readiness = Callable[[], Awaitable[Mapping[str, str]]]
+
+
+async def always_ready() -> Mapping[str, str]:
+    """The readiness of a gateway that depends on nothing."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """Settings of one gateway.
+
+    `allowed_origins`: origins whose pages may call ("https://app.example"; "*" for any).
+    `trusted_proxy_hops`: how many proxies of ours stand in front; the client's address is then the one the outermost
+    of them wrote into X-Forwarded-For.
+    `extra_handlers`: handlers of other rooms by path prefix ("/dev"); they take the prefix itself and all below.
+    """
+
+    allowed_origins: frozenset[str] = frozenset()
+    trusted_proxy_hops: int = 0
+    max_body_bytes: int = 1024 * 1024
+    default_timeout_seconds: float = 30.0
+    body_timeout_seconds: float = 30.0
+    keepalive_seconds: float = 75.0
+    readiness: Readiness = always_ready
+    readiness_timeout_seconds: float = 5.0
+    encoded_cache_bytes: int = 32 * 1024 * 1024
+    extra_handlers: Mapping[str, RawHandler] = field(default_factory=dict)

@@ -1,0 +1,173 @@
+"""A classroom with enrollments, payments and certificates, and the worlds outside them under the test's control."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from google.api.httpbody_pb2 import HttpBody
+
+from core.call import Call, Caller
+from core.certificates.pdf import CertificateDocument
+from core.certificates.service import CertificatesService
+from core.db import Migrator
+from core.enrollments.service import EnrollmentsService
+from core.ids import to_bytes
+from core.outbox import Outbox
+from core.pages import Pages
+from core.payments.providers import Checkout, CheckoutSession, ProviderUnavailable
+from core.payments.service import PaymentsService
+from core.redis import Invalidations, Redis
+from core.times import to_unix
+from skillforge.v1 import courses_pb2, payments_pb2, progress_pb2, quizzes_pb2
+from skillforge.v1.courses_pb2 import Course
+from skillforge.v1.payments_pb2 import CreatePaymentRequest, Payment
+from tests.support.classroom import METHODS, Classroom, CountingDatabase, lecture_ids, questions, right_answers
+
+SECRETS = ("whsec_new", "whsec_old")
+PRICE = courses_pb2.Money(amount_minor=4900, currency="USD")
+PUBLIC_URL = "https://school.example.com"
+_event_numbers = itertools.count(1)
+
+
+class ScriptedProvider:
+    """A provider that answers at once, or is down."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.down = False
+        self.asked: list[Checkout] = []
+
+    async def create_checkout(self, checkout: Checkout) -> CheckoutSession:
+        self.asked.append(checkout)
+        await asyncio.sleep(0)
+        if self.down:
+            raise ProviderUnavailable("down", retry_after=3.0)
+        return CheckoutSession(f"cs_{checkout.payment_id}", f"https://pay.example.com/{checkout.payment_id}")
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+class CountingRenderer:
+    """A renderer whose every PDF is another one."""
+
+    def __init__(self) -> None:
+        self.documents: list[CertificateDocument] = []
+
+    async def render(self, document: CertificateDocument) -> bytes:
+        self.documents.append(document)
+        number = len(self.documents)
+        await asyncio.sleep(0)
+        return b"%%PDF %d %s" % (number, document.certificate_id.encode())
+
+
+class School(Classroom):
+    """Use `open_school`."""
+
+    def __init__(self, db: CountingDatabase, redis: Redis, invalidations: Invalidations) -> None:
+        super().__init__(db, redis, invalidations)
+        self.provider = ScriptedProvider()
+        self.renderer = CountingRenderer()
+        outbox, pages = Outbox(db, redis), Pages(b"secret of the tests")
+        self.enrollments = EnrollmentsService(db, self.catalog, outbox, pages)
+        self.payments = PaymentsService(
+            db, self.catalog, self.enrollments, outbox, pages, self.provider, SECRETS, lambda: self.now, PUBLIC_URL
+        )
+        self.certificates = CertificatesService(db, self.catalog, self.progress, outbox, pages, self.renderer, PUBLIC_URL)
+        self.progress.on_complete = self.certificates.issue
+        self._services |= {
+            "EnrollmentsService": self.enrollments,
+            "PaymentsService": self.payments,
+            "ProgressService": self.progress,
+            "CertificatesService": self.certificates,
+        }
+
+    async def paid_course(self, lectures: tuple[int, ...] = (2, 1)) -> Course:
+        return await self.course(await self.person("INSTRUCTOR"), lectures, price=PRICE)
+
+    async def course_with_exam(self, author: Caller, lectures: tuple[int, ...] = (2, 1)) -> Course:
+        """A free, published course whose final exam `pass_exam` passes."""
+        course = await self.course(author, lectures)
+        exam = quizzes_pb2.PutExamRequest(course_id=course.id, title="Exam", pass_percent=80, questions=questions())
+        await self.run(exam, author)
+        return await self.read(course.id, author)
+
+    async def open_payment(self, student: Caller, course: Course) -> Payment:
+        return await self.run(CreatePaymentRequest(course_id=course.id), student)  # type: ignore[no-any-return]
+
+    async def another_payment(self, payment: Payment) -> Payment:
+        """A second payment for the same course, open no more: as if it had been left in another tab."""
+        copy = Payment()
+        copy.CopyFrom(payment)
+        copy.id = f"{payment.id[:-12]}{next(_event_numbers):012x}"
+        sql = """
+            INSERT INTO payments SELECT %s, student_id, course_id, amount_minor, currency, 0, 6, NULL, provider, '', '',
+              create_time, update_time, expire_time FROM payments WHERE id = %s
+        """
+        await self.db.execute(sql, (to_bytes(copy.id), to_bytes(payment.id)))
+        return copy
+
+    def event(self, payment: Payment, kind: str = "succeeded", **changes: Any) -> bytes:
+        """An event about a payment, with an id of its own unless `id` is given."""
+        data = {"paymentId": payment.id, "amountMinor": payment.amount.amount_minor, "currency": payment.amount.currency}
+        data |= {key: changes.pop(key) for key in data.keys() & changes.keys()}
+        event = {"id": f"evt_{payment.id}_{next(_event_numbers)}", "type": f"payment.{kind}", "data": data}
+        return orjson.dumps({**event, "created": int(to_unix(self.now)), **changes})
+
+    async def deliver(self, body: bytes, *, secret: str = SECRETS[0], age: int = 0, header: str | None = None) -> None:
+        """Receive a webhook, signed `age` seconds ago unless a header is given."""
+        time = int(to_unix(self.now)) - age
+        mac = hmac.new(secret.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
+        method = METHODS["ReceivePaymentWebhook"]
+        metadata = {"skillforge-signature": f"t={time},v1={mac}" if header is None else header}
+        deadline = asyncio.get_running_loop().time() + 10
+        call = Call(method, metadata, "test", "127.0.0.1", self.now, deadline)
+        reply = await self.payments.receive_payment_webhook(call, HttpBody(content_type="application/json", data=body))
+        assert reply == payments_pb2.ReceivePaymentWebhookResponse(received=True)
+
+    async def settle(self, payment: Payment, kind: str = "succeeded", **changes: Any) -> None:
+        await self.deliver(self.event(payment, kind, **changes))
+
+    async def mark(self, student: Caller, lecture_id: str, **said: Any) -> progress_pb2.MarkLectureResponse:
+        return await self.run(  # type: ignore[no-any-return]
+            progress_pb2.MarkLectureRequest(lecture_id=lecture_id, **said), student
+        )
+
+    async def mark_all(self, student: Caller, course: Course) -> None:
+        for lecture_id in lecture_ids(course):
+            await self.mark(student, lecture_id)
+
+    async def pass_exam(self, student: Caller, course: Course) -> None:
+        attempt = await self.run(quizzes_pb2.StartAttemptRequest(quiz_id=course.exam_id), student)
+        done = await self.run(quizzes_pb2.SubmitAttemptRequest(attempt_id=attempt.id, answers=right_answers()), student)
+        assert done.passed
+
+    async def events_of(self, who: Caller, topic: str) -> int:
+        """How many events were written to the outbox for somebody; nothing relays them in these tests."""
+        sql = "SELECT COUNT(*) FROM outbox WHERE user_id = %s AND topic = %s"
+        return int(await self.value(sql, who.user_id, topic))
+
+
+@asynccontextmanager
+async def open_school(database_url: str, redis_url: str) -> AsyncIterator[School]:
+    """Services on a migrated database."""
+    db = CountingDatabase(database_url)
+    await Migrator(db).apply()
+    await db.start()
+    redis = Redis(redis_url)
+    invalidations = Invalidations(redis)
+    await invalidations.start()
+    try:
+        yield School(db, redis, invalidations)
+    finally:
+        await invalidations.close()
+        await redis.close()
+        await db.close()
