@@ -20,7 +20,7 @@ from cli.servers import LocalServers
 
 HERE = Path(__file__).parent
 START_SECONDS = 30.0
-GENEROUS = "1000000000/60"
+GENEROUS = "1000000/1"
 
 
 def free_port() -> int:

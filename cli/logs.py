@@ -1,8 +1,13 @@
-"""Logs: coloured lines for people, JSON lines for machines. Fields come from `extra={"fields": {...}}`."""
+"""Logs: coloured lines for people, JSON lines for machines. Fields come from `extra={"fields": {...}}`.
+
+Whatever reaches a log by way of somebody else's message or a traceback, tokens and keys do not: both formats strike them out.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -10,21 +15,39 @@ import orjson
 from rich.console import Console
 from rich.logging import RichHandler
 
+# JWTs, what stands behind `Bearer`, the passwords in URLs, and keys by their prefixes (Clerk's, Svix's, Stripe's).
+_SECRETS = re.compile(
+    r"\beyJ[\w-]+\.[\w-]*\.[\w-]*|(?<=bearer )[^\s\"',;\\]+|(?<=://)[^\s/@\"'\\]+(?=@)|\b(?:sk|rk|whsec)_[\w+/=-]{8,}",
+    re.IGNORECASE,
+)
+
+
+def strike_secrets(text: str) -> str:
+    """The text with `[secret]` in place of tokens, passwords and keys."""
+    return _SECRETS.sub("[secret]", text)
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, the record's fields, and the traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "fields", {}),
         }
+        line = {**line, **getattr(record, "fields", {}), **line}  # a field never replaces one of these
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        return strike_secrets(_dump(line))
+
+
+def _dump(line: dict[str, object]) -> str:
+    try:
         return orjson.dumps(line, default=str).decode()
+    except TypeError:  # lone surrogates, integers beyond 64 bits: rare, so the slow way is good enough
+        return json.dumps(line, default=str)
 
 
 class PeopleFormatter(logging.Formatter):
@@ -34,7 +57,7 @@ class PeopleFormatter(logging.Formatter):
         fields = getattr(record, "fields", {})
         shown = " ".join(f"{name}={fields[name]}" for name in ("milliseconds", "request_id") if name in fields)
         text = f"{record.getMessage()} {shown}".rstrip()
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return strike_secrets(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
 
 
 def configure_logs(log_format: str, level: str) -> None:

@@ -89,12 +89,15 @@ async def up(options: UpOptions, console: Console) -> None:
 async def private_servers(data_dir: Path) -> AsyncIterator[LocalServers]:
     """The private MariaDB and Redis of a data folder, with the database made."""
     servers = LocalServers(data_dir)
-    await asyncio.to_thread(servers.start)
+    starting = asyncio.create_task(asyncio.to_thread(servers.start))
     try:
+        await asyncio.shield(starting)
         await asyncio.to_thread(servers.create_database, DATABASE)
         yield servers
     finally:
-        await asyncio.to_thread(servers.stop)
+        await asyncio.wait([starting])  # the thread of an interrupted start goes on to its end
+        if starting.exception() is None:
+            await asyncio.to_thread(servers.stop)
 
 
 async def migrate(settings: Settings) -> list[str]:

@@ -119,7 +119,7 @@ class _Reader:
         return default
 
     def url(self, name: str, default: str = "") -> str:
-        value = self.text(name, default).rstrip("/")
+        value = self.text(name, default)
         try:
             parts = urlsplit(value)
             good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -127,13 +127,14 @@ class _Reader:
             good = False
         if value and not good:
             self.faults.append(f"{name} must be an http or https URL, not {value!r}")
-        return value
+        return value.rstrip("/")
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, default)
-        if value not in choices:
-            self.faults.append(f"{name} must be one of {', '.join(repr(item) for item in choices)}, not {value!r}")
-        return value
+        if value in choices:
+            return value
+        self.faults.append(f"{name} must be one of {', '.join(repr(item) for item in choices)}, not {value!r}")
+        return default
 
     def items(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in self.text(name).split(",") if item.strip())

@@ -49,6 +49,12 @@ def _render(document: CertificateDocument, font_dir: Path | None, seconds: int) 
         signal.alarm(0)
 
 
+def _terminate(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once: what `ProcessPoolExecutor.terminate_workers` does from Python 3.14 on."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+
+
 class PdfRenderer:
     """A small pool of processes that render certificates. One instance an event loop."""
 
@@ -141,4 +147,6 @@ class PdfRenderer:
         async with self._making:
             pool, self._pool = self._pool, None
         if pool is not None:
+            if not self._waiting:
+                _terminate(pool)  # workers that still start are not waited for
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)

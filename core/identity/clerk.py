@@ -77,7 +77,7 @@ class Clerk:
                     return None
                 if response.status != 200:
                     raise _unavailable(f"it answered {response.status}")
-                return orjson.loads(await _read(response))
+                return orjson.loads(await _read(response)) or {}
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _unavailable(str(error) or type(error).__name__) from error
 

@@ -87,7 +87,7 @@ class TokenVerifier:
         return claims
 
     def _claims(self, payload: dict[str, Any]) -> Claims:
-        expires_at, not_before = _time(payload["exp"]), _time(payload.get("nbf") or 0)
+        expires_at, not_before = _time(payload["exp"]), _time(payload.get("nbf", 0))
         now = self._wall_clock()
         if not now < expires_at + SKEW_SECONDS:
             raise Unauthenticated("TOKEN_EXPIRED", "The token has expired. Get a new one and repeat the call.")
