@@ -21,4 +21,4 @@ async def every(seconds: float, name: str, work: Callable[[], Awaitable[object]]
             async with asyncio.timeout(max(seconds, 10.0)):
                 await work()
         except Exception as error:
-            log.warning("%s failed and is tried again later: %s", name, error)
+            log.warning("%s failed and is tried again later: %s", name, str(error) or type(error).__name__)

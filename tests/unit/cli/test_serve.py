@@ -37,7 +37,7 @@ def drain(folder):
         time.sleep(60)
 
 def hang(folder):
-    signal.signal(signal.SIGTERM, lambda *_: note(folder, "ignored"))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     note(folder, "started")
     while True:
         time.sleep(60)
@@ -155,7 +155,6 @@ def test_who_does_not_drain_in_time_is_killed(start: Start) -> None:
     serving.until(lambda: len(serving.pids("started")) == 1)
     [pid] = serving.pids("started")
     assert f"worker {pid} did not drain within 0.2 s and is killed" in serving.stop()
-    assert serving.pids("ignored") == [pid]
     assert not alive(pid)
 
 
