@@ -22,12 +22,13 @@ def _prepare(font_dir: Path | None) -> None:
     """A worker's start: slow imports and fonts, so that the first certificate is quick."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
     import xhtml2pdf.document  # noqa: F401
 
     with contextlib.suppress(FontsMissing):  # each rendering says so itself; an initializer's error would not be heard
         load_typeface(font_dir)
+    # Only now: on a busy machine a start that yields takes longer than anybody waits for a certificate.
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
 
 
 def _end_with_parent() -> None:

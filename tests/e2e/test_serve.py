@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -49,7 +50,7 @@ def installation(
 def serving(installation: Installation, workers: int = 2) -> Iterator[Running]:
     """`skillforge serve`, ready, with all its workers listening."""
     ports = ("--port", installation.port, "--grpc-port", installation.grpc_port)
-    log = installation.folder / "serve.log"
+    log = installation.folder / f"serve-{installation.port}.log"
     with Running(log, "serve", *ports, "--workers", workers, settings=installation.settings) as serve:
         serve.wait_until(lambda: listeners(installation.port) == workers and is_ready(installation.url))
         yield serve
@@ -59,6 +60,13 @@ def listeners(port: int) -> int:
     """How many sockets listen at a TCP port."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
+
+
+@pytest.fixture(scope="module")
+def serve(installation: Installation) -> Iterator[Running]:
+    """Two workers, for tests that leave them running."""
+    with serving(installation) as running:
+        yield running
 
 
 class Markers:
@@ -129,32 +137,45 @@ class Markers:
             assert set(self.acknowledged[token]) <= done
 
 
-async def test_a_killed_worker_is_replaced_and_the_others_go_on(installation: Installation) -> None:
-    with serving(installation) as serve:
-        status, answer = fetch(f"{installation.url}/dev/sign-in", body={"email": "x@example.com", "role": "ADMIN"})
-        assert (status, orjson.loads(answer)["reason"]) == (404, "ROUTE_NOT_FOUND")
-        markers = await asyncio.to_thread(Markers, installation, installation.sign_in("ada@example.com", "INSTRUCTOR"))
-        workers = children(serve.process.pid, WORKER)
-        assert len(workers) == 2
-        async with markers.working():
-            await markers.progress(3)
-            os.kill(workers[0], signal.SIGKILL)
-            await markers.progress(5)
-            await asyncio.to_thread(serve.wait_until, lambda: len(children(serve.process.pid, WORKER)) == 2)
-            assert workers[1] in children(serve.process.pid, WORKER)
-            await asyncio.to_thread(serve.wait_until, lambda: listeners(installation.port) == 2)
-            await markers.progress(3)
-        assert set(markers.statuses) == {200}
-        assert len(markers.broken) <= CLIENTS + 2, "only what the dead worker had in hand may break"
-        markers.check_nothing_lost()
-        assert f"worker {workers[0]} ended with status -9; another starts" in serve.said
+def test_it_offers_no_sign_in_of_its_own(installation: Installation, serve: Running) -> None:
+    status, answer = fetch(f"{installation.url}/dev/sign-in", body={"email": "x@example.com", "role": "ADMIN"})
+    assert (status, orjson.loads(answer)["reason"]) == (404, "ROUTE_NOT_FOUND")
+
+
+def test_a_payment_is_unlocked_by_the_fakes_process(installation: Installation, serve: Running) -> None:
+    course = installation.course(installation.sign_in("cid@example.com", "INSTRUCTOR"), price=4900)
+    student = installation.sign_in("dan@example.com", "STUDENT")
+    payment = installation.call("POST", "/payments/create", student, {"courseId": course["id"]})
+    assert payment["checkoutUrl"].startswith(installation.fakes_url)
+    assert fetch(payment["checkoutUrl"], body={"card": "4242424242424242"})[0] == 200
+    lecture = f"/lectures/{course['modules'][0]['lectures'][0]['id']}"
+    serve.wait_until(lambda: fetch(installation.url + lecture, student)[0] == 200, 10)
+
+
+async def test_a_killed_worker_is_replaced_and_the_others_go_on(installation: Installation, serve: Running) -> None:
+    markers = await asyncio.to_thread(Markers, installation, installation.sign_in("ada@example.com", "INSTRUCTOR"))
+    workers = children(serve.process.pid, WORKER)
+    assert len(workers) == 2
+    async with markers.working():
+        await markers.progress(3)
+        os.kill(workers[0], signal.SIGKILL)
+        await markers.progress(5)
+        await asyncio.to_thread(serve.wait_until, lambda: len(children(serve.process.pid, WORKER)) == 2)
+        assert workers[1] in children(serve.process.pid, WORKER)
+        await asyncio.to_thread(serve.wait_until, lambda: listeners(installation.port) == 2)
+        await markers.progress(3)
+    assert set(markers.statuses) == {200}
+    assert len(markers.broken) <= CLIENTS + 2, "only what the dead worker had in hand may break"
+    markers.check_nothing_lost()
+    assert f"worker {workers[0]} ended with status -9; another starts" in serve.said
 
 
 async def test_a_stop_drains_without_a_failed_request(installation: Installation, servers: LocalServers, database: str) -> None:
-    with serving(installation) as serve:
-        markers = await asyncio.to_thread(Markers, installation, installation.sign_in("bob@example.com", "INSTRUCTOR"))
+    own = elsewhere(installation)
+    with serving(own) as serve:
+        markers = await asyncio.to_thread(Markers, own, own.sign_in("bob@example.com", "INSTRUCTOR"))
         workers = children(serve.process.pid, WORKER)
-        slow = await asyncio.to_thread(SlowCall, servers, database, installation)
+        slow = await asyncio.to_thread(SlowCall, servers, database, own)
         async with markers.working(until_closed=True):
             await asyncio.to_thread(slow.begin)
             await markers.progress(3)
@@ -162,11 +183,14 @@ async def test_a_stop_drains_without_a_failed_request(installation: Installation
         assert serve.process.poll() is None, "it waits for the request in work"
         assert await asyncio.to_thread(slow.end) == 200
         assert await asyncio.to_thread(serve.process.wait, 20) == 0
-        assert (set(markers.statuses), markers.broken) == ({200}, [])
-        assert not any(alive(pid) for pid in workers)
-        assert listeners(installation.port) == listeners(installation.grpc_port) == 0
-    with serving(installation, workers=1):
-        markers.check_nothing_lost()
+    assert (set(markers.statuses), markers.broken) == ({200}, [])
+    assert not any(alive(pid) for pid in workers)
+    assert listeners(own.port) == listeners(own.grpc_port) == 0
+
+
+def elsewhere(installation: Installation) -> Installation:
+    """The same installation served at other ports."""
+    return replace(installation, port=free_port(), grpc_port=free_port())
 
 
 class SlowCall:
@@ -202,17 +226,6 @@ class SlowCall:
         self._status, _ = fetch(path, self._token, {"title": "Changed", "description": "D"}, "PUT")
 
 
-def test_a_payment_is_unlocked_by_the_fakes_process(installation: Installation) -> None:
-    with serving(installation, workers=1) as serve:
-        course = installation.course(installation.sign_in("cid@example.com", "INSTRUCTOR"), price=4900)
-        student = installation.sign_in("dan@example.com", "STUDENT")
-        payment = installation.call("POST", "/payments/create", student, {"courseId": course["id"]})
-        assert payment["checkoutUrl"].startswith(installation.fakes_url)
-        assert fetch(payment["checkoutUrl"], body={"card": "4242424242424242"})[0] == 200
-        lecture = f"/lectures/{course['modules'][0]['lectures'][0]['id']}"
-        serve.wait_until(lambda: fetch(installation.url + lecture, student)[0] == 200, 10)
-
-
 def test_what_is_not_set_is_told_at_once() -> None:
     status, said = run("serve")
     assert status == 1
@@ -245,6 +258,7 @@ def test_a_taken_port_and_a_refused_login_are_told(installation: Installation, s
 
 def test_core_and_gateway_work_together_over_tls(installation: Installation) -> None:
     """And the gateway outlives the core."""
+    installation = elsewhere(installation)
     certificate, key = self_signed(installation.folder)
     settings = {**installation.settings, "GRPC_TLS_CERT": str(certificate), "GRPC_TLS_KEY": str(key)}
     folder, target = installation.folder, f"127.0.0.1:{installation.grpc_port}"

@@ -111,10 +111,10 @@ async def test_acknowledgements_of_the_database_are_lost(own_servers: LocalServe
             school = await open_busy_school(shaken)
             async with Load(shaken, school.clients(), AWAY) as load:
                 wire.breaking = True
-                await load.everybody_succeeds(8, seconds=20)
+                await load.everybody_succeeds(5, seconds=20)
                 wire.breaking = False
                 await load.everybody_succeeds(seconds=5)
-            assert wire.cuts > 20
+            assert wire.cuts > 10
             await school.audit(load)
     finally:
         await wire.close()
@@ -126,12 +126,12 @@ async def test_redis_restarts_under_load(world: World, school: School, own_serve
         await load.everybody_succeeds()
         for kill in (True, False):
             await blocking(own_servers.stop_redis, kill=kill)
-            await load.everybody_succeeds(10)
+            await load.everybody_succeeds(6)
             status, parts = await readiness(world)
             assert (status, parts["mysql"], parts["migrations"]) == (503, "ok", "ok")
             assert parts["redis"] != "ok"
             await blocking(own_servers.start_redis)
-            await load.everybody_succeeds(10)
+            await load.everybody_succeeds(6)
         await eventually(lambda: readiness(world), lambda ready: ready[0] == 200, 5)
     await school.audit(load)
 

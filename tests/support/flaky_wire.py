@@ -39,8 +39,8 @@ class FlakyWire:
         try:
             server_reader, server_writer = await asyncio.open_unix_connection(self._server_path)
             await self._pass_on(reader, writer, server_reader, server_writer)
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the connection ends either way; a cancelled task would make asyncio's streams complain
         finally:
             writer.close()
             self._tasks.discard(task)

@@ -11,16 +11,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import orjson
 
+from cli.servers import WATCHED
+
 COMMAND = Path(sys.executable).with_name("skillforge")
 PAUSE_SECONDS = 0.02
 # What a process needs of its surroundings; no setting of ours is among it.
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
 
 def free_port() -> int:
@@ -43,7 +46,7 @@ def run(*arguments: object, settings: Mapping[str, str] | None = None, cwd: Path
 
 
 class Running:
-    """A command that runs until it is stopped. Use it as a context manager: it is killed at the end at the latest."""
+    """A command that runs until it is stopped, or the tests are gone. Use it as a context manager: it ends with it."""
 
     def __init__(self, log: Path, *arguments: object, settings: Mapping[str, str] | None = None) -> None:
         self.log = log
@@ -53,8 +56,8 @@ class Running:
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                self.command, env=surroundings(self._settings), cwd=self.log.parent, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                ["/bin/sh", "-c", WATCHED, "sh", *self.command], env=surroundings(self._settings), cwd=self.log.parent,
+                start_new_session=True, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         return self
 
@@ -68,6 +71,8 @@ class Running:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        with suppress(BrokenPipeError):
+            self.process.communicate(b"\n")  # lets the watcher go
 
     @property
     def said(self) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import pickle
-import re
 import shutil
 import signal
 import socket
@@ -25,6 +24,7 @@ from core.certificates import pdf
 from core.certificates.pdf import CertificateDocument, FontsMissing, clean, find_fonts, fit, is_right_to_left, render_pdf, wrap
 from core.certificates.render import PdfRenderer
 from core.errors import DeadlineExceeded, Unavailable
+from tests.support.pdf_text import text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBER = "SF-7ZK3M9QW2X8VB4NT6YHRJC5PDEG"
@@ -41,13 +41,6 @@ DOCUMENT = CertificateDocument(
 )
 HOSTILE = '</p><img src="file:///etc/passwd"><pdf:include src="http://127.0.0.1/x"/>&amp;${name}'
 needs_pdftotext = pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
-
-
-def text_of(data: bytes) -> str:
-    """The text of a PDF: composed, without presentation forms and direction marks."""
-    ran = subprocess.run(["pdftotext", "-layout", "-", "-"], input=data, capture_output=True, timeout=20, check=True)
-    text = unicodedata.normalize("NFKC", ran.stdout.decode())
-    return re.sub("[\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", text)
 
 
 @needs_pdftotext
