@@ -192,11 +192,12 @@ def test_fit_shrinks_then_breaks_evenly() -> None:
 
 @pytest.mark.slow
 async def test_workers_render_and_survive_a_killed_one() -> None:
+    others = set(multiprocessing.active_children())  # of a core that other tests share
     renderer = PdfRenderer(workers=1)
     try:
         renderer.warm()
         assert await renderer.render(DOCUMENT) == render_pdf(DOCUMENT)
-        (worker,) = multiprocessing.active_children()
+        (worker,) = set(multiprocessing.active_children()) - others
         assert worker.pid is not None
         waiting = asyncio.gather(*(renderer.render(DOCUMENT) for _ in range(3)), return_exceptions=True)
         await asyncio.sleep(0.05)
@@ -207,7 +208,7 @@ async def test_workers_render_and_survive_a_killed_one() -> None:
         await renderer.close()
     with pytest.raises(Unavailable):
         await renderer.render(DOCUMENT)
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= others
 
 
 async def _until_rendered(renderer: PdfRenderer) -> bytes:
