@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 import click
 
@@ -49,13 +50,14 @@ def main() -> None:
 @main.command()
 @address_options("host", "port", "grpc_port")
 @data_dir_option
-@click.option("--demo/--no-demo", default=True, show_default=True, help="Make a few people and courses on the first start.")
+@click.option(
+    "--demo/--no-demo", default=True, show_default=True, help="Fill a small school with people and courses on the first start."
+)
 def up(host: str, port: int, grpc_port: int, data_dir: Path, demo: bool) -> None:
     """Start everything on this machine: MariaDB, Redis, core, gateway, and fakes of Clerk and of a payment provider."""
     import uvloop
     from rich.console import Console
 
-    from cli.client import ApiError
     from cli.logs import configure_logs
     from cli.servers import ServersError
     from cli.up import UpOptions
@@ -69,7 +71,7 @@ def up(host: str, port: int, grpc_port: int, data_dir: Path, demo: bool) -> None
         uvloop.run(run_up(options, Console()))
     except SettingsError as error:
         raise _settings_failure(error.faults) from error
-    except (ServersError, ApiError, OSError) as error:
+    except (ServersError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -139,6 +141,44 @@ def migrate(data_dir: Path) -> None:
     click.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
 
+@main.command()
+@click.option("--students", default=1000, show_default=True, type=int, help="How many students.")
+@click.option("--courses", default=50, show_default=True, type=int, help="How many courses.")
+@click.option("--lectures", default=20, show_default=True, type=int, help="Lectures in each course.")
+@click.option("--enrollments", default=5, show_default=True, type=int, help="Courses each student is enrolled in.")
+@click.option("--progress", default=10, show_default=True, type=int, help="Lectures completed in each enrollment, on average.")
+@click.option("--seed", default=1, show_default=True, type=int, help="The same sizes and seed give the same data.")
+@click.option("--yes", is_flag=True, help="Write into a database that is not the data folder's own, too.")
+@data_dir_option
+def generate(yes: bool, data_dir: Path, **sizes: int) -> None:
+    """Fill the database with large data, by bulk SQL: students, courses, progress, exams, payments, certificates.
+
+    A repeat with the same sizes and seed writes what is missing, so one that was stopped goes on.
+    """
+    from datetime import datetime, time
+
+    from rich.console import Console
+
+    from cli.generate import owns_database, run_generate
+    from core.db import MigrationError
+    from core.errors import DomainError
+    from core.generate.plan import Plan, PlanError
+    from core.times import utc_now
+
+    settings = _settings(data_dir)
+    if not yes and not owns_database(settings, data_dir):
+        raise click.ClickException(f"DATABASE_URL is not the database of {data_dir}: say --yes to write into it all the same")
+    try:
+        plan = Plan(**sizes, until=datetime.combine(utc_now(), time()))
+        asyncio.run(run_generate(settings, plan, Console()))
+    except PlanError as error:
+        raise click.ClickException(str(error)) from error
+    except (MigrationError, DomainError, TimeoutError) as error:
+        reason = error.detail if isinstance(error, DomainError) else str(error) or "the database does not answer"
+        raise click.ClickException(f"{reason} (is `skillforge up` running there?)") from error
+    click.echo(f"Sign in as any of them: student1@{plan.domain}, ..., instructor1@{plan.domain}, ...")
+
+
 @main.command("grant-role")
 @click.argument("email")
 @click.argument("role", type=click.Choice(ROLES, case_sensitive=False))
@@ -150,6 +190,22 @@ def grant_role(email: str, role: str, data_dir: Path) -> None:
 
     try:
         click.echo(asyncio.run(run(_settings(data_dir), email, role.upper())))
+    except DomainError as error:
+        raise click.ClickException(error.detail) from error
+
+
+@main.command("rebuild-analytics")
+@click.option("--course", "course", type=click.UUID, help="The id of the only course to rebuild.")
+@data_dir_option
+def rebuild_analytics(course: UUID | None, data_dir: Path) -> None:
+    """Compute gradebooks and analytics again from what they are made of, while everything runs."""
+    from rich.console import Console
+
+    from cli.rebuild import rebuild_analytics as run
+    from core.errors import DomainError
+
+    try:
+        click.echo(asyncio.run(run(_settings(data_dir), course.bytes if course else None, Console(stderr=True))))
     except DomainError as error:
         raise click.ClickException(error.detail) from error
 

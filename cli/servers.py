@@ -164,14 +164,16 @@ class Server:
 class LocalServers:
     """MariaDB and Redis of one data folder, which keeps their data between runs.
 
-    `fast` gives up safety against a crash of the machine, not of a process: for tests. The addresses follow from
-    the folder, so another process can use them without starting anything. Use it as a context manager, or call
-    `start` and `stop`; every method blocks, so call it from a thread when an event loop runs.
+    `fast` gives up safety against a crash of the machine, not of a process: for tests. `cache_megabytes` is what
+    MariaDB keeps of its tables in memory. The addresses follow from the folder, so another process can use them
+    without starting anything. Use it as a context manager, or call `start` and `stop`; every method blocks, so call
+    it from a thread when an event loop runs.
     """
 
-    def __init__(self, data_dir: Path | str, *, fast: bool = False) -> None:
+    def __init__(self, data_dir: Path | str, *, fast: bool = False, cache_megabytes: int = 64) -> None:
         self.data_dir = Path(data_dir).absolute()
         self.fast = fast
+        self.cache_megabytes = cache_megabytes
         self.sockets = socket_folder(self.data_dir)
         self.mariadb = Server("mariadb", self.data_dir, self.mariadb_socket, self._mariadb_command, self._mariadb_answers)
         self.redis = Server("redis", self.data_dir, self.redis_socket, self._redis_command, self._redis_answers)
@@ -281,7 +283,8 @@ class LocalServers:
         # A starting mariadbd removes the temporary tables of every other one that shares its folder for them.
         temporary = self.data_dir / "tmp"
         temporary.mkdir(mode=0o700, exist_ok=True)
-        common = [f"--tmpdir={temporary}", "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M", *self._as_root()]
+        memory = [f"--innodb-buffer-pool-size={self.cache_megabytes}M", f"--innodb-log-file-size={self.cache_megabytes // 2}M"]
+        common = [f"--tmpdir={temporary}", *memory, *self._as_root()]
         if not data.exists():
             install_database(data, self.mariadb.log, common)
         return [

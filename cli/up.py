@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from cli.addresses import listen, require_free
-from cli.demo import make_demo
+from cli.demo.school import make_school
 from cli.servers import LocalServers
 from cli.worker import Addresses, running_core, running_gateway, running_grpc, stopped
+from contract.client import CoreClient
 from core.db import Database, Migrator
 from core.settings import Settings, load_settings
 from fakes.server import CLERK_SECRET_KEY, PAYMENTS_API_KEY, WEBHOOK_SECRET, FakeWorld
@@ -76,13 +78,45 @@ async def up(options: UpOptions, console: Console) -> None:
                     core.dispatcher, settings.door, listener, core.readiness, dict.fromkeys(fakes.prefixes, fakes.handle)
                 ),
             ):
-                if options.demo:
-                    await make_demo(url)
                 _announce(console, url, f"{shown_host}:{grpc_port}", options, time.perf_counter() - started)
-                await stopped()
+                async with demo_school(core.dispatcher, fakes, console, wanted=options.demo):
+                    await stopped()
                 console.print("Stopping ...")
         finally:
             await fakes.close()
+
+
+@asynccontextmanager
+async def demo_school(client: CoreClient, fakes: FakeWorld, console: Console, *, wanted: bool) -> AsyncIterator[None]:
+    """The demo school fills itself beside what runs inside; it stops with that, and the next start completes it."""
+    filling = asyncio.create_task(_fill(client, fakes, console)) if wanted else None
+    try:
+        yield
+    finally:
+        if filling is not None:
+            filling.cancel()
+            await asyncio.wait([filling])
+
+
+async def _fill(client: CoreClient, fakes: FakeWorld, console: Console) -> None:
+    started = time.perf_counter()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    try:
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("The demo school opens", total=None)
+            made = await make_school(client, fakes.clerk, lambda done, total: progress.update(task, completed=done, total=total))
+    except* Exception as errors:
+        console.print(f"[yellow]The demo school is not complete, the next start goes on with it:[/] {_first(errors)}")
+    else:
+        if made:
+            console.print(f"The demo school is open, after {time.perf_counter() - started:.1f} s.")
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
 
 
 @asynccontextmanager
@@ -132,6 +166,8 @@ def _announce(console: Console, url: str, grpc_address: str, options: UpOptions,
     table.add_row("REST", f"[bold]{url}[/]")
     table.add_row("gRPC", f"{grpc_address} (reflection is on)")
     table.add_row("Sign in", f"POST {url}/dev/sign-in {{email, displayName, role}} (a development issuer, not Clerk)")
+    if options.demo:
+        table.add_row("Demo", "li@skillforge.example learns, ada@ teaches, lihua@ is a parent, admin@ runs the school")
     table.add_row("Data", f"{options.data_dir} (MariaDB, Redis, keys; delete it to start anew)")
     table.add_row("Try", "skillforge tour")
     console.print(f"\n[bold green]SkillForge is ready[/] after {seconds:.1f} s. Ctrl-C stops it.\n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from google.api import annotations_pb2, http_pb2
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -33,7 +34,7 @@ class HttpRoute:
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
     """One RPC. `path` is the gRPC path; `handler` the method's name in Python; `access` and `limit` are
-    numbers of `skillforge.options.v1.Access` and `Limit`."""
+    numbers of `skillforge.options.v1.Access` and `Limit`; `produces` the media type of the answer, "" for JSON."""
 
     path: str
     service: str
@@ -49,17 +50,25 @@ class Method:
     idempotency_key: bool
     audit: str
     frame: str
+    produces: str = ""
 
 
 @cache
 def load_methods() -> tuple[Method, ...]:
     """Every method of every service in `skillforge.v1`, in the order of files and declarations.
 
-    Raises ContractError when a method declares no access rule, repeats a frame name, or streams from the client.
+    Raises ContractError when a method declares no access rule, repeats a frame name, streams from the client, or says
+    that it produces something else than JSON and does not return raw bytes.
     """
     methods = tuple(_method(item) for service in _services() for item in service.methods)
     faults = [f"{item.path} declares no access rule" for item in methods if not item.access]
     faults += [f"{item.path} lists an unspecified access" for item in methods if options_pb2.ACCESS_UNSPECIFIED in item.access]
+    raw = HttpBody.DESCRIPTOR.full_name
+    faults += [
+        f"{item.path} says what it produces but returns no {raw}"
+        for item in methods
+        if item.produces and item.reply_type.DESCRIPTOR.full_name != raw
+    ]
     frames = [item.frame for item in methods if item.frame]
     faults += [f"the frame {frame!r} names more than one method" for frame in sorted({f for f in frames if frames.count(f) > 1})]
     if faults:
@@ -98,6 +107,7 @@ def _method(descriptor: MethodDescriptor) -> Method:
         idempotency_key=rule.idempotency_key,
         audit=rule.audit,
         frame=rule.frame,
+        produces=rule.produces,
     )
 
 

@@ -8,13 +8,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from contract.methods import Method, load_methods
+from core.analytics.recounts import Recounts
+from core.analytics.service import AnalyticsService
+from core.audit.service import AuditService
 from core.background import every
 from core.certificates.render import PdfRenderer
 from core.certificates.service import CertificatesService
+from core.courses import indexing
 from core.courses.catalog import CourseCatalog
 from core.courses.service import CoursesService
 from core.db import Database, Migrator
 from core.enrollments.service import EnrollmentsService
+from core.families.service import FamiliesService
 from core.identity.clerk import Clerk
 from core.identity.keys import JwksKeys, KeySource, PemKey
 from core.identity.service import IdentityService
@@ -38,6 +43,13 @@ from skillforge.options.v1 import options_pb2
 
 SWEEP_SECONDS = 30.0
 SWEEP_ROWS = 500
+SWEEP_ACCOUNTS = 20
+SEARCH_FILL_SECONDS = 600.0
+# How soon a course's students are counted anew after a deletion, how many batches a round takes, and how many rows
+# of days that no report shows any more a sweep drops.
+RECOUNT_SECONDS = 2.0
+RECOUNT_BATCHES = 50
+DROPPED_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,9 @@ class Services:
     payments: PaymentsService
     progress: ProgressService
     certificates: CertificatesService
+    families: FamiliesService
+    analytics: AnalyticsService
+    audit: AuditService
 
     def by_name(self) -> dict[str, object]:
         """Each service by its proto service's name."""
@@ -80,6 +95,9 @@ class Core:
         self.resources = _resources(settings)
         services = _services(settings, self.resources, clock)
         self.identity, self._payments, self._quizzes = services.identity, services.payments, services.quizzes
+        self.identity.on_renamed = indexing.renamed
+        self.identity.leaving = (services.courses.leave, services.families.forget)
+        self._recounts = Recounts(self.resources.db, clock)
         self._clock = clock
         self._background: list[asyncio.Task[None]] = []
         self.dispatcher = Dispatcher(
@@ -97,8 +115,16 @@ class Core:
         await self.resources.invalidations.start()
         await self.resources.outbox.start()
         self.resources.renderer.warm()
-        sweeps = {"expiry of payments": self._expire_payments, "grading of overdue attempts": self._grade_overdue}
+        sweeps = {
+            "expiry of payments": self._expire_payments,
+            "grading of overdue attempts": self._grade_overdue,
+            "dropping of old days of activity": self._drop_activity,
+            "finishing of erasures": self._finish_erasures,
+        }
         self._background = [asyncio.create_task(every(SWEEP_SECONDS, name, sweep)) for name, sweep in sweeps.items()]
+        fill = every(SEARCH_FILL_SECONDS, "filling of the search index", lambda: indexing.fill(self.resources.db), first=0)
+        recount = every(RECOUNT_SECONDS, "counting of students", lambda: self._recounts.sweep(RECOUNT_BATCHES))
+        self._background += [asyncio.create_task(fill), asyncio.create_task(recount)]
 
     async def close(self) -> None:
         """Stop the background work and close every connection."""
@@ -140,8 +166,14 @@ class Core:
     async def _expire_payments(self) -> None:
         await self._payments.expire_overdue(self._clock(), SWEEP_ROWS)
 
+    async def _drop_activity(self) -> None:
+        await self._recounts.forget(DROPPED_ROWS)
+
     async def _grade_overdue(self) -> None:
         await self._quizzes.grade_overdue(SWEEP_ROWS)
+
+    async def _finish_erasures(self) -> None:
+        await self.identity.finish_erasures(self._clock(), SWEEP_ACCOUNTS)
 
 
 def _why(error: Exception) -> str:
@@ -178,21 +210,25 @@ def _services(settings: Settings, resources: Resources, clock: Clock) -> Service
     db, outbox, pages = resources.db, resources.outbox, resources.pages
     catalog = CourseCatalog(db, resources.invalidations)
     enrollments = EnrollmentsService(db, catalog, outbox, pages)
-    progress = ProgressService(db, catalog, outbox)
+    progress = ProgressService(db, catalog, outbox, pages)
     certificates = CertificatesService(db, catalog, progress, outbox, pages, resources.renderer, settings.public_url)
     progress.on_complete = certificates.issue
     payments = PaymentsService(
         db, catalog, enrollments, outbox, pages,
         resources.provider, settings.payment_webhook_secrets, clock, settings.public_url,
     )  # fmt: skip
+    quizzes = QuizzesService(db, catalog, progress, pages, clock)
     return Services(
         identity=IdentityService(db, resources.sessions, resources.clerk, pages, webhook_key=settings.clerk_webhook_key),
         courses=CoursesService(db, catalog, pages),
-        quizzes=QuizzesService(db, catalog, progress, pages, clock),
+        quizzes=quizzes,
         enrollments=enrollments,
         payments=payments,
         progress=progress,
         certificates=certificates,
+        families=FamiliesService(db, progress, certificates, quizzes, pages, settings.secret_key),
+        analytics=AnalyticsService(db, catalog),
+        audit=AuditService(db, pages),
     )
 
 
@@ -209,5 +245,7 @@ def _quotas(settings: Settings, redis: Redis) -> Quotas:
             options_pb2.LIMIT_CERTIFICATES: policy("certificates", settings.rate_certificates),
             options_pb2.LIMIT_AI: policy("ai", settings.rate_ai),
             options_pb2.LIMIT_AUTH: policy("auth", settings.rate_auth),
+            options_pb2.LIMIT_GUESSES: policy("guesses", settings.rate_guesses),
+            options_pb2.LIMIT_PERSONAL_DATA: policy("personal-data", settings.rate_personal_data),
         },
     )

@@ -10,13 +10,16 @@ from collections.abc import Awaitable, Callable
 log = logging.getLogger("skillforge.background")
 
 
-async def every(seconds: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Do `work` about every so many seconds until cancelled. A failure is logged and the next round goes on.
+async def every(seconds: float, name: str, work: Callable[[], Awaitable[object]], *, first: float | None = None) -> None:
+    """Do `work` about every so many seconds until cancelled, the first time after `first` if that is given. A failure is
+    logged and the next round goes on.
 
     Each pause varies by a fifth, so that many processes don't work in step.
     """
+    pause = seconds if first is None else first
     while True:
-        await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
+        await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+        pause = seconds
         try:
             async with asyncio.timeout(max(seconds, 10.0)):
                 await work()

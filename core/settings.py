@@ -78,6 +78,8 @@ class Settings:
     rate_certificates: Rate
     rate_ai: Rate
     rate_auth: Rate
+    rate_guesses: Rate
+    rate_personal_data: Rate
     grpc_tls: tuple[bytes, bytes] | None
     door: DoorSettings
 
@@ -265,6 +267,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         rate_certificates=read.rate("RATE_LIMIT_CERTIFICATES", "60/60"),
         rate_ai=read.rate("RATE_LIMIT_AI", "20/60"),
         rate_auth=read.rate("RATE_LIMIT_AUTH", "60/60"),
+        rate_guesses=read.rate("RATE_LIMIT_GUESSES", "10/900"),
+        rate_personal_data=read.rate("RATE_LIMIT_PERSONAL_DATA", "10/3600"),
         grpc_tls=read.certificate("GRPC_TLS_CERT", "GRPC_TLS_KEY"),
         door=_door(read),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from aiohttp import web
+from google.api.httpbody_pb2 import HttpBody
 from multidict import istr
 
 from contract.client import CoreClient
@@ -21,12 +22,14 @@ from http_gateway.event_streams import StreamHandler
 from http_gateway.handlers import BindingError, CallHandler, Handler, RequestReader
 from http_gateway.incoming import Headers, Incoming, request_id_of
 from http_gateway.json_codec import JsonCodec
+from http_gateway.negotiation import negotiated
 from http_gateway.options import GatewayOptions
 from http_gateway.outgoing import problem_answer, simple_answer
 from http_gateway.pages.index import RouteLine
 from http_gateway.pages.verify import VerifyPage
 from http_gateway.path_templates import TemplateError, parse_template
 from http_gateway.problems import bad_request, method_not_allowed, problem_for, route_not_found, unexpected
+from http_gateway.raw_streams import RawStreamHandler
 from http_gateway.routes import Entry, NoRoute, RouteError, RouteTable
 from http_gateway.system import SystemPages
 from skillforge.options.v1 import options_pb2
@@ -135,17 +138,17 @@ def _entries(methods: tuple[Method, ...], client: CoreClient, options: GatewayOp
     """One route for each binding; raises RouteError listing every binding that cannot be served."""
     codec = JsonCodec(descriptor_of(item) for method in methods for item in (method.request_type, method.reply_type))
     cache = EncodedCache(options.encoded_cache_bytes)
-    found: list[Entry[Target]] = []
+    found: list[tuple[str, Entry[Handler]]] = []
     faults: list[str] = []
     for method in methods:
         for route in method.routes:
             try:
-                found.append(_entry(method, route, codec, client, options, cors, cache))
+                found.append((method.produces, _entry(method, route, codec, client, options, cors, cache)))
             except (BindingError, TemplateError) as error:
                 faults.append(str(error))
     if faults:
         raise RouteError("; ".join(faults))
-    return found
+    return [Entry(item.verb, item.template, Target(item.target, item.name), item.name) for item in negotiated(found)]
 
 
 def _entry(
@@ -156,16 +159,18 @@ def _entry(
     options: GatewayOptions,
     cors: Cors,
     cache: EncodedCache,
-) -> Entry[Target]:
+) -> Entry[Handler]:
     template = parse_template(route.template)
     reader = RequestReader(method, route, template, codec, options)
     handler: Handler
-    if method.server_streaming:
+    if method.server_streaming and method.reply_type is HttpBody:
+        handler = RawStreamHandler(method, template, reader, client, options, cors)
+    elif method.server_streaming:
         handler = StreamHandler(method, reader, codec, client, options, cors)
     else:
         unary = CallHandler(method, route, reader, codec, client, options, cache)
         handler = VerifyPage(unary) if method.path == _VERIFY and route.verb == "GET" else unary
-    return Entry(route.verb, template, Target(handler, method.path), method.path)
+    return Entry(route.verb, template, handler, method.path)
 
 
 def _system_entries(system: SystemPages) -> list[Entry[Target]]:

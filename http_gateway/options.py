@@ -31,6 +31,8 @@ class GatewayOptions:
     trusted_proxy_hops: int = 0
     max_body_bytes: int = 1024 * 1024
     default_timeout_seconds: float = 30.0
+    # A stream goes on for as long as its reader takes; the core allows no more than this.
+    stream_timeout_seconds: float = 60.0
     body_timeout_seconds: float = 30.0
     keepalive_seconds: float = 75.0
     readiness: Readiness = always_ready

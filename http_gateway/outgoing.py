@@ -75,7 +75,12 @@ def matches_none(if_none_match: str, tag: str) -> bool:
 
 def prefers_html(accept: str) -> bool:
     """Whether an Accept header ranks HTML above JSON: browsers do, programs that say nothing do not."""
-    return _quality(accept, "text/html") > _quality(accept, JSON)
+    return prefers(accept, "text/html")
+
+
+def prefers(accept: str, kind: str) -> bool:
+    """Whether an Accept header ranks a media type above JSON."""
+    return _quality(accept, kind) > _quality(accept, JSON)
 
 
 def _quality(accept: str, kind: str) -> float:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from core.db import Database, Reader, Transaction
+from core.families.access import LINKS
 from skillforge.v1 import certificates_pb2
 
 _VALID = int(certificates_pb2.CERTIFICATE_STATUS_VALID)
@@ -42,6 +43,7 @@ c.id, c.student_id, c.course_id, c.student_name, c.course_title, c.instructor_na
 c.status, c.issue_time, c.revoke_time
 """
 _SELECT = f"SELECT {_COLUMNS} FROM certificates c"
+_OF_CHILD = f"EXISTS (SELECT 1 FROM {LINKS} WHERE f.parent_id = %s AND f.child_id = c.student_id)"
 # The names are taken as they are now, in the transaction that issues, and stay.
 _INSERT = """
 INSERT INTO certificates (id, student_id, course_id, instructor_id, student_name, course_title, instructor_name,
@@ -77,23 +79,28 @@ async def of_course(db: Reader, student_id: bytes, course_id: bytes) -> Certific
     return CertificateRow(*row) if row else None
 
 
-async def of_student(db: Reader, student_id: bytes, after: After, limit: int) -> list[CertificateRow]:
-    """A student's certificates, newest first."""
+async def of_student(
+    db: Reader, student_id: bytes, after: After, limit: int, *, parent_id: bytes | None = None
+) -> list[CertificateRow]:
+    """A student's certificates, newest first; with `parent_id`, only while that parent is linked to the student."""
     where, params = "", ()  # type: tuple[str, tuple[object, ...]]
     if after is not None:
         where = "AND c.issue_time <= %s AND (c.issue_time < %s OR c.id < %s)"
         params = (after[0], *after)
+    if parent_id is not None:
+        where, params = f"{where} AND {_OF_CHILD}", (*params, parent_id)
     sql = f"{_SELECT} WHERE c.student_id = %s {where} ORDER BY c.issue_time DESC, c.id DESC LIMIT %s"
     return [CertificateRow(*row) for row in await db.fetch_all(sql, (student_id, *params, limit))]
 
 
-async def readable(db: Reader, certificate_id: str, reader_id: bytes, is_admin: bool) -> Reading | None:
-    """The certificate and its file, if it is the reader's own, of the reader's course, or an admin asks."""
+async def readable(db: Reader, certificate_id: str, reader_id: bytes, *, is_admin: bool, parent_id: bytes) -> Reading | None:
+    """The certificate and its file, if it is the reader's own, a child's of the parent, of the reader's course, or an
+    admin asks."""
     sql = f"""
-        SELECT {_COLUMNS}, f.pdf FROM certificates c LEFT JOIN certificate_files f ON f.certificate_id = c.id
-        WHERE c.id = %s AND (%s OR c.student_id = %s OR c.instructor_id = %s)
+        SELECT {_COLUMNS}, file.pdf FROM certificates c LEFT JOIN certificate_files file ON file.certificate_id = c.id
+        WHERE c.id = %s AND (%s OR c.student_id = %s OR c.instructor_id = %s OR {_OF_CHILD})
     """
-    row = await db.fetch_one(sql, (certificate_id, is_admin, reader_id, reader_id))
+    row = await db.fetch_one(sql, (certificate_id, is_admin, reader_id, reader_id, parent_id))
     return Reading(CertificateRow(*row[:-1]), row[-1]) if row else None
 
 

@@ -9,19 +9,16 @@ Source: D. Crockford, "Base 32"; H. M. Damm, "Total anti-symmetrische Quasigrupp
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 
 from contract.errors import Violation
+from core.crockford import ALPHABET, random_characters, read
 from core.errors import InvalidArgument
 
 PREFIX: Final = "SF"
 RANDOM_CHARACTERS: Final = 26
-ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
-# What people type or read wrongly, and what groups characters for the eye.
-_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": "", " ": ""})
 # x^5 + x^2 + 1 is primitive: its root generates all 31 non-zero elements.
 _POLYNOMIAL = 0b100101
 
@@ -38,7 +35,7 @@ def check_character(characters: str) -> str:
 
 def new_certificate_id() -> str:
     """A new id with 130 random bits."""
-    body = "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
+    body = random_characters(RANDOM_CHARACTERS)
     return f"{PREFIX}-{body}{check_character(body)}"
 
 
@@ -47,8 +44,8 @@ def read_certificate_id(text: str) -> str:
 
     Raises InvalidArgument (CERTIFICATE_ID_MALFORMED) when it cannot be an id, so that nothing needs to be looked up.
     """
-    spelled = "".join(text.split()).upper().replace("-", "")
-    body = spelled.removeprefix(PREFIX).translate(_READ_AS)
+    spelled = read(text)
+    body = spelled.removeprefix(PREFIX)
     if (
         not spelled.startswith(PREFIX)
         or len(body) != RANDOM_CHARACTERS + 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 
 from contract.metadata import CONTENT_DISPOSITION
+from core.analytics import rollups
+from core.analytics.rules import Kind, Tally
+from core.audit.record import record
 from core.call import Call
 from core.certificates import messages, queries, rules
 from core.certificates.pdf import CertificateDocument
@@ -15,7 +19,8 @@ from core.courses.catalog import CourseCatalog
 from core.db import Database, DuplicateKey, Transaction
 from core.enrollments.access import not_enrolled
 from core.errors import FailedPrecondition, NotFound, missing
-from core.ids import to_bytes
+from core.families.access import parent_id
+from core.ids import to_bytes, to_text
 from core.outbox import Outbox
 from core.pages import Page, Pages
 from core.progress.service import ProgressService
@@ -66,7 +71,8 @@ class CertificatesService:
         if found is not None:
             row, issued = found, False
         else:
-            row, issued = await self._db.transact(lambda tx: self._generate(tx, student_id, course_id, call.now))
+            row, issued = await self._db.transact(lambda tx: self._generate(tx, call, course_id))
+        call.audited = True  # there is nothing to record of a certificate that was there
         if not issued:
             call.answer_with(200)
         return messages.certificate(row, self._links)
@@ -77,18 +83,17 @@ class CertificatesService:
         """The caller's certificates, newest first."""
         page = self._pages.open(call, request)
         rows = await queries.of_student(self._db, call.user.user_id, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.issue_time.isoformat(), row.certificate_id))
-        return certificates_pb2.ListCertificatesResponse(
-            certificates=[messages.certificate(row, self._links) for row in kept], next_page_token=token
-        )
+        certificates, token = self._close(page, rows)
+        return certificates_pb2.ListCertificatesResponse(certificates=certificates, next_page_token=token)
 
     async def download_certificate(self, call: Call, request: certificates_pb2.DownloadCertificateRequest) -> HttpBody:
-        """The PDF: for the student, the course's instructor and admins. It is made once and the same ever after.
+        """The PDF: for the student, a linked parent, the course's instructor and admins. It is made once and the same ever after.
 
         Raises InvalidArgument (CERTIFICATE_ID_MALFORMED), NotFound, FailedPrecondition (CERTIFICATE_REVOKED), Unavailable.
         """
         certificate_id = rules.read_certificate_id(request.certificate_id)
-        found = await queries.readable(self._db, certificate_id, call.user.user_id, call.user.is_admin)
+        user = call.user
+        found = await queries.readable(self._db, certificate_id, user.user_id, is_admin=user.is_admin, parent_id=parent_id(call))
         if found is None:
             raise missing("certificate")
         if found.row.status != certificates_pb2.CERTIFICATE_STATUS_VALID:
@@ -108,6 +113,11 @@ class CertificatesService:
 
     # What other features do with certificates.
 
+    async def of_child(self, parent_id: bytes, child_id: bytes, page: Page) -> tuple[list[certificates_pb2.Certificate], str]:
+        """A page of a child's certificates, newest first, and the next one's token; nothing unless linked."""
+        rows = await queries.of_student(self._db, child_id, _after(page), page.size + 1, parent_id=parent_id)
+        return self._close(page, rows)
+
     async def issue(
         self,
         tx: Transaction,
@@ -116,10 +126,18 @@ class CertificatesService:
         score_percent: float,
         complete_time: datetime,
         now: datetime,
+        tally: Tally,
     ) -> str:
-        """The id of the student's certificate for the course, which is issued now unless it was before."""
-        row, _ = await self._issue(tx, student_id, course_id, score_percent, complete_time, now)
+        """The id of the student's certificate for the course, which is issued now unless it was before. The caller writes
+        the tally."""
+        row, issued = await self._issue(tx, student_id, course_id, score_percent, complete_time, now)
+        if issued:
+            tally.add(course_id, Kind.CERTIFICATES)
         return row.certificate_id
+
+    def _close(self, page: Page, rows: Sequence[queries.CertificateRow]) -> tuple[list[certificates_pb2.Certificate], str]:
+        kept, token = page.close(rows, lambda row: (row.issue_time.isoformat(), row.certificate_id))
+        return [messages.certificate(row, self._links) for row in kept], token
 
     async def _issue(
         self,
@@ -143,9 +161,8 @@ class CertificatesService:
             await self._outbox.add(tx, student_id, ISSUED, messages.certificate(row, self._links))
         return row, issued
 
-    async def _generate(
-        self, tx: Transaction, student_id: bytes, course_id: bytes, now: datetime
-    ) -> tuple[queries.CertificateRow, bool]:
+    async def _generate(self, tx: Transaction, call: Call, course_id: bytes) -> tuple[queries.CertificateRow, bool]:
+        student_id, now = call.user.user_id, call.now
         try:
             completed = await self._progress.complete_if_done(tx, student_id, course_id, now)
         except NotFound:
@@ -158,6 +175,11 @@ class CertificatesService:
                 violations=await self._progress.missing_for_completion(tx, student_id, course_id),
             )
         row, issued = await self._issue(tx, student_id, course_id, *completion, now)
+        if issued:
+            await rollups.certificate_issued(tx, course_id, now)
+        if issued or completed:
+            after = {"courseId": to_text(course_id), "studentId": to_text(student_id)}
+            await record(tx, call, "certificate", row.certificate_id, after=after)
         return row, issued or completed
 
     async def _not_enrolled(self, tx: Transaction, course_id: bytes) -> Exception:

@@ -19,7 +19,7 @@ class Viewing(NamedTuple):
     status: int
     # Anyone may read it while the course is published.
     preview: bool
-    # The caller's own enrollment is active.
+    # The caller's own enrollment is active; for a parent, that of a child.
     enrolled: bool
 
 

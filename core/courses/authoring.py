@@ -7,9 +7,9 @@ from typing import Protocol
 from google.protobuf.empty_pb2 import Empty
 
 from contract.errors import Violation
-from core.audit.record import record
+from core.audit.record import changed, record
 from core.call import Call
-from core.courses import access, messages, queries, rules
+from core.courses import access, audited, indexing, messages, queries, rules
 from core.courses.catalog import CourseCatalog, load_outline
 from core.courses.rows import CourseFields, CourseHead, OutlineRow
 from core.db import Database, Reader, Transaction
@@ -35,8 +35,9 @@ class CourseAuthoring:
         async def work(tx: Transaction) -> courses_pb2.Course:
             await queries.insert_course(tx, course_id, call.user.user_id, fields, call.now)
             await queries.replace_tags(tx, course_id, rules.tidy_tags(request.tags))
-            await record(tx, call, "course", to_text(course_id), after=_audited(fields))
-            return await load_message(tx, course_id)
+            message = await _indexed(tx, course_id)
+            await record(tx, call, "course", to_text(course_id), after=audited.course(message))
+            return message
 
         return await self._db.transact(work)
 
@@ -47,13 +48,14 @@ class CourseAuthoring:
         async def work(tx: Transaction) -> courses_pb2.Course:
             head = await access.lock_owned(tx, call, course_id)
             access.check_etag(call, "course", head.version)
+            before = await load_message(tx, course_id)
             if not await queries.update_course(tx, course_id, head.version, fields):
                 raise stale_etag("course")
             await queries.replace_tags(tx, course_id, rules.tidy_tags(request.tags))
             await self._catalog.changed(tx, course_id, listed=head.status == _PUBLISHED)
-            before = {"title": head.title, "price_minor": head.price_minor, "currency": head.currency}
-            await record(tx, call, "course", request.course_id, before=before, after=_audited(fields))
-            return await load_message(tx, course_id)
+            after = await _indexed(tx, course_id)
+            await record(tx, call, "course", request.course_id, *changed(audited.course(before), audited.course(after)))
+            return after
 
         return await self._db.transact(work)
 
@@ -103,7 +105,7 @@ class CourseAuthoring:
             if not await queries.set_status(tx, head, status, publish_time):
                 raise stale_etag("course")
             await self._catalog.changed(tx, head.course_id, listed=_PUBLISHED in (head.status, status))
-        await record(tx, call, "course", to_text(head.course_id), before={"status": head.status}, after={"status": status})
+        await record(tx, call, "course", to_text(head.course_id), audited.status(head.status), audited.status(status))
 
 
 async def load_message(db: Reader, course_id: bytes) -> courses_pb2.Course:
@@ -112,6 +114,13 @@ async def load_message(db: Reader, course_id: bytes) -> courses_pb2.Course:
     if outline is None:
         raise missing("course")
     return outline.message
+
+
+async def _indexed(tx: Transaction, course_id: bytes) -> courses_pb2.Course:
+    """The course as it is now, and found by what it says now."""
+    message = await load_message(tx, course_id)
+    await indexing.put(tx, course_id, message)
+    return message
 
 
 async def _check_publishable(tx: Transaction, head: CourseHead) -> None:
@@ -156,7 +165,3 @@ def _fields(request: _Metadata) -> CourseFields:
         raise InvalidArgument("INVALID_ARGUMENT", f"The price's currency {violations[0].description}.", violations=violations)
     currency = price.currency or rules.DEFAULT_CURRENCY
     return CourseFields(request.title, request.description, price.amount_minor, currency, request.level, request.language)
-
-
-def _audited(fields: CourseFields) -> dict[str, object]:
-    return {"title": fields.title, "price_minor": fields.price_minor, "currency": fields.currency}

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from google.protobuf.empty_pb2 import Empty
 
-from core.audit.record import record
+from core.analytics import rollups
+from core.audit.record import changed, record
 from core.call import Call
-from core.courses import access, messages, queries, rules
+from core.courses import access, audited, messages, queries, rules
 from core.courses.authoring import load_message
 from core.courses.catalog import CourseCatalog
 from core.courses.rows import CourseHead, LectureFields, LectureRow, ModuleRow
@@ -47,7 +48,7 @@ class OutlineAuthoring:
                 if before[module_id] != lecture_ids:
                     await queries.order_lectures(tx, course_id, module_id, lecture_ids)
             await self._catalog.changed(tx, course_id, listed=_listed(head))
-            await record(tx, call, "course", request.course_id)
+            await record(tx, call, "course", request.course_id, audited.outline(present), audited.outline(wanted))
             return await load_message(tx, course_id)
 
         return await self._db.transact(work)
@@ -64,7 +65,7 @@ class OutlineAuthoring:
             row = ModuleRow(module_id, course_id, request.title, last + 1)
             await queries.insert_module(tx, row, call.now)
             await self._catalog.changed(tx, course_id)
-            await record(tx, call, "module", to_text(module_id), after={"title": row.title, "course_id": request.course_id})
+            await record(tx, call, "module", to_text(module_id), after={"title": row.title, "courseId": request.course_id})
             return messages.module(row)
 
         return await self._db.transact(work)
@@ -89,7 +90,9 @@ class OutlineAuthoring:
             gone = await queries.lectures_of_module(tx, row.module_id)
             await self._delete_lectures(tx, head, gone)
             await queries.delete_module(tx, row)
-            await record(tx, call, "module", request.module_id, before={"title": row.title, "lectures": len(gone)})
+            lectures = [to_text(item) for item in gone]
+            before = {"title": row.title, "courseId": to_text(row.course_id), "lectureIds": lectures}
+            await record(tx, call, "module", request.module_id, before=before)
             return Empty()
 
         return await self._db.transact(work)
@@ -105,7 +108,7 @@ class OutlineAuthoring:
             position = await queries.last_lecture_position(tx, row.module_id) + 1
             await queries.insert_lecture(tx, lecture_id, row, position, fields, call.now)
             await self._catalog.changed(tx, row.course_id, listed=_listed(head))
-            after = {"title": fields.title, "module_id": request.module_id}
+            after = {"moduleId": request.module_id, **audited.lecture(fields)}
             await record(tx, call, "lecture", to_text(lecture_id), after=after)
             return messages.lecture(await _lecture(tx, call, lecture_id))
 
@@ -120,9 +123,7 @@ class OutlineAuthoring:
             if not await queries.update_lecture(tx, lecture_id, row.version, fields, call.now):
                 raise stale_etag("lecture")
             await self._catalog.changed(tx, row.course_id)
-            before = {"title": row.title, "video_url": row.video_url}
-            after = {"title": fields.title, "video_url": fields.video_url}
-            await record(tx, call, "lecture", request.lecture_id, before=before, after=after)
+            await record(tx, call, "lecture", request.lecture_id, *changed(audited.lecture(row), audited.lecture(fields)))
             return messages.lecture(await _lecture(tx, call, lecture_id))
 
         return await self._db.transact(work)
@@ -134,7 +135,8 @@ class OutlineAuthoring:
             row, head = await _locked_lecture(tx, call, to_bytes(request.lecture_id))
             await self._delete_lectures(tx, head, [row.lecture_id])
             await queries.close_lecture_gap(tx, row.module_id, row.position)
-            await record(tx, call, "lecture", request.lecture_id, before={"title": row.title})
+            before = {"moduleId": to_text(row.module_id), **audited.lecture(row)}
+            await record(tx, call, "lecture", request.lecture_id, before=before)
             return Empty()
 
         return await self._db.transact(work)
@@ -142,6 +144,8 @@ class OutlineAuthoring:
     async def _delete_lectures(self, tx: Transaction, head: CourseHead, lecture_ids: list[bytes]) -> None:
         count = await queries.delete_lectures(tx, lecture_ids)
         await queries.add_lecture_count(tx, head.course_id, -count, rules.MAX_LECTURES)
+        if count:
+            await rollups.content_deleted(tx, head.course_id)
         await self._catalog.changed(tx, head.course_id, listed=_listed(head), gone_lectures=lecture_ids)
 
 

@@ -14,9 +14,13 @@ from core.courses.rows import (
     ListFilter,
     ModuleRow,
     OutlineRow,
+    OwnedCourse,
     Place,
+    SearchRow,
+    SearchSource,
 )
 from core.db import Reader, Transaction
+from core.families.access import LINKS
 from skillforge.v1 import courses_pb2, enrollments_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
@@ -83,6 +87,18 @@ async def set_status(tx: Transaction, head: CourseHead, status: int, publish_tim
     return await tx.execute(sql, (status, publish_time, head.course_id, head.version)) == 1
 
 
+async def lock_all_of(tx: Transaction, author_id: bytes) -> list[OwnedCourse]:
+    """Every course of an author; none of them changes until the end."""
+    sql = "SELECT id, title, status, enrollment_count FROM courses WHERE instructor_id = %s ORDER BY id FOR UPDATE"
+    return [OwnedCourse(*row) for row in await tx.fetch_all(sql, (author_id,))]
+
+
+async def archive(tx: Transaction, course_ids: Sequence[bytes]) -> None:
+    """Archive courses, whatever their version."""
+    sql = "UPDATE courses SET status = %s, version = version + 1 WHERE id IN %s"
+    await tx.execute(sql, (int(courses_pb2.COURSE_STATUS_ARCHIVED), course_ids))
+
+
 async def bump_version(tx: Transaction, course_id: bytes, version: int) -> bool:
     """Count the course's version on; False: it is another version by now."""
     sql = "UPDATE courses SET version = version + 1 WHERE id = %s AND version = %s"
@@ -137,15 +153,13 @@ async def list_courses(db: Reader, wanted: ListFilter, after: Place | None, limi
     conditions, params = _conditions(wanted)
     column, direction, beyond = _order(wanted)
     if after is not None:
-        last = after.value
-        if last is None:
-            row = await db.fetch_one(f"SELECT {column} FROM courses c WHERE c.id = %s", (after.course_id,))
-            last = row[0] if row else None
+        last = after.course_id if after.value is None else after.value
         conditions.append(f"{column} {beyond}= %s AND ({column} {beyond} %s OR c.id {beyond} %s)")
         params += [last, last, after.course_id]
     order = f"ORDER BY {column} {direction}, c.id {direction}"
     # The inner query alone decides which, along one index; whatever is joined to it is joined to one page.
-    page = f"SELECT c.id FROM courses c WHERE {' AND '.join(conditions)} {order} LIMIT %s"
+    found = "courses c JOIN course_search s ON s.course_id = c.id" if wanted.search else "courses c"
+    page = f"SELECT c.id FROM {found} WHERE {' AND '.join(conditions)} {order} LIMIT %s"
     sql = f"{_COURSE}JOIN ({page}) page ON page.id = c.id {order}"
     return [CourseRow(*row) for row in await db.fetch_all(sql, (*params, limit))]
 
@@ -169,11 +183,49 @@ def _conditions(wanted: ListFilter) -> tuple[list[str], list[object]]:
         found.append(("(c.price_minor = 0) = %s", wanted.free))
     if wanted.tag:
         found.append(("EXISTS (SELECT 1 FROM course_tags t WHERE t.course_id = c.id AND t.tag = %s)", wanted.tag))
-    if wanted.search and wanted.search.expression:
-        found.append(("MATCH (c.title, c.description) AGAINST (%s IN BOOLEAN MODE)", wanted.search.expression))
-    for part in wanted.search.contained if wanted.search else ():
-        found.append(("LOCATE(%s, c.title) > 0", part))
+    if wanted.search is not None:
+        match = "MATCH (s.content, s.instructor) AGAINST (%s IN BOOLEAN MODE)"
+        found.append((match, wanted.search) if wanted.search else ("%s", False))
     return [condition for condition, _ in found], [value for _, value in found]
+
+
+# Search
+
+_PUT_SEARCH = "INSERT INTO course_search (course_id, format, content, instructor) VALUES (%s, %s, %s, %s) ON DUPLICATE KEY UPDATE"
+
+
+async def put_search(tx: Transaction, row: SearchRow) -> None:
+    """Store what a course's present metadata is found by. An instructor's name that is there stays: it is changed with
+    the name alone, so that nobody who read it before puts an old one back."""
+    sql = f"{_PUT_SEARCH} instructor = IF(format = VALUES(format), instructor, VALUES(instructor)),"
+    await tx.execute(f"{sql} content = VALUES(content), format = VALUES(format)", row)
+
+
+async def fill_search(tx: Transaction, rows: Sequence[SearchRow]) -> None:
+    """Store the terms of courses that have none of this format; what somebody else stored meanwhile stays."""
+    kept = ", ".join(
+        f"{column} = IF(format = VALUES(format), {column}, VALUES({column}))" for column in ("instructor", "content")
+    )
+    await tx.insert_many(f"{_PUT_SEARCH} {kept}, format = VALUES(format)", rows)
+
+
+async def put_search_instructor(tx: Transaction, instructor_id: bytes, terms: str) -> None:
+    """Store a new name's terms with all of the instructor's courses."""
+    sql = "UPDATE course_search SET instructor = %s WHERE course_id IN (SELECT id FROM courses WHERE instructor_id = %s)"
+    await tx.execute(sql, (terms, instructor_id))
+
+
+async def without_search(db: Reader, search_format: int, after: bytes, limit: int) -> list[SearchSource]:
+    """Courses behind `after`, by id, that have no terms of this format."""
+    sql = """
+        SELECT c.id, c.title, c.description, u.display_name
+        FROM (
+          SELECT id FROM courses
+          WHERE id > %s AND id NOT IN (SELECT course_id FROM course_search WHERE format = %s) ORDER BY id LIMIT %s
+        ) lacking
+        JOIN courses c ON c.id = lacking.id JOIN users u ON u.id = c.instructor_id ORDER BY c.id
+    """
+    return [SearchSource(*row) for row in await db.fetch_all(sql, (after, search_format, limit))]
 
 
 # Outlines
@@ -244,18 +296,20 @@ async def delete_module(tx: Transaction, row: ModuleRow) -> None:
 
 _LECTURE = """
 SELECT l.id, l.module_id, l.course_id, l.title, l.position, l.video_url, l.duration_seconds, l.notes, l.preview, l.version,
-  q.id, c.instructor_id, c.status,
-  EXISTS (SELECT 1 FROM enrollments e WHERE e.student_id = %s AND e.course_id = l.course_id AND e.status = %s)
+  q.id, c.instructor_id, c.status, EXISTS (SELECT 1 FROM {viewer} AND e.course_id = l.course_id AND e.status = %s)
 FROM lectures l
 JOIN courses c ON c.id = l.course_id
 LEFT JOIN quizzes q ON q.lecture_id = l.id
 WHERE l.id = %s
 """
+_LECTURE_FOR_STUDENT = _LECTURE.format(viewer="enrollments e WHERE e.student_id = %s")
+_LECTURE_FOR_PARENT = _LECTURE.format(viewer=f"{LINKS} JOIN enrollments e ON e.student_id = f.child_id WHERE f.parent_id = %s")
 
 
-async def lecture(db: Reader, lecture_id: bytes, viewer_id: bytes) -> LectureRow | None:
-    """One lecture, and whether the viewer is enrolled in its course."""
-    row = await db.fetch_one(_LECTURE, (viewer_id, _ACTIVE, lecture_id))
+async def lecture(db: Reader, lecture_id: bytes, viewer_id: bytes, *, as_parent: bool = False) -> LectureRow | None:
+    """One lecture, and whether the viewer (`as_parent`: a child of the viewer) is enrolled in its course."""
+    sql = _LECTURE_FOR_PARENT if as_parent else _LECTURE_FOR_STUDENT
+    row = await db.fetch_one(sql, (viewer_id, _ACTIVE, lecture_id))
     return LectureRow(*row) if row else None
 
 

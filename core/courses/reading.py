@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from core.call import Call
-from core.courses import access, messages, queries, rules
+from core.courses import access, messages, queries, search
 from core.courses.access import Viewing
 from core.courses.catalog import CourseCatalog, load_outline
 from core.courses.rows import CourseRow, ListFilter, Place
 from core.db import Database
 from core.errors import NotAllowed, missing
+from core.families.access import is_parent
 from core.ids import to_bytes
 from core.pages import Key, Pages
 from skillforge.v1 import courses_pb2, identity_pb2
@@ -57,7 +58,7 @@ class CourseReading:
 
     async def get_lecture(self, call: Call, request: courses_pb2.GetLectureRequest) -> courses_pb2.Lecture:
         """A lecture with video and notes, for those `access.require_reader` lets in."""
-        row = await queries.lecture(self._db, to_bytes(request.lecture_id), access.caller_id(call))
+        row = await queries.lecture(self._db, to_bytes(request.lecture_id), access.caller_id(call), as_parent=is_parent(call))
         if row is None:
             raise missing("lecture")
         viewing = Viewing(row.instructor_id, row.course_status, bool(row.preview), bool(row.enrolled))
@@ -70,14 +71,14 @@ class CourseReading:
         wanted = ListFilter(
             mine=mine,
             instructor_id=to_bytes(request.instructor_id) if request.instructor_id else None,
-            search=rules.search(request.query),
+            search=search.expression(request.query),
             tag=request.tag,
             level=request.level,
             free=request.free if request.HasField("free") else None,
             order=request.order_by or courses_pb2.COURSE_ORDER_NEWEST,
         )
         page = self._pages.open(call, request, scope=("courses", *wanted))
-        rows = await queries.list_courses(self._db, wanted, _place(page.after), page.size + 1)
+        rows = await queries.list_courses(self._db, wanted, _place(wanted, page.after), page.size + 1)
         kept, token = page.close(rows, key=lambda row: _key(wanted, row))
         tags = await queries.tags(self._db, [row.course_id for row in kept])
         return courses_pb2.ListCoursesResponse(
@@ -89,14 +90,17 @@ def _key(wanted: ListFilter, row: CourseRow) -> Key:
     place = (row.course_id.hex(),)
     if wanted.order == courses_pb2.COURSE_ORDER_POPULAR:
         return (*place, row.enrollment_count)
-    if wanted.order == courses_pb2.COURSE_ORDER_NEWEST and wanted.mine is None and row.publish_time:
+    if wanted.order == courses_pb2.COURSE_ORDER_TITLE:
+        return (*place, row.title)
+    if wanted.mine is None and row.publish_time:
         return (*place, row.publish_time.isoformat())
     return place
 
 
-def _place(key: Key | None) -> Place | None:
+def _place(wanted: ListFilter, key: Key | None) -> Place | None:
     if key is None:
         return None
-    course_id, *rest = key
-    values = [datetime.fromisoformat(value) if isinstance(value, str) else int(value) for value in rest]
-    return Place(bytes.fromhex(str(course_id)), values[0] if values else None)
+    course_id, value = bytes.fromhex(str(key[0])), key[1] if len(key) > 1 else None
+    if value is None or (isinstance(value, str) and wanted.order == courses_pb2.COURSE_ORDER_TITLE):
+        return Place(course_id, value)
+    return Place(course_id, datetime.fromisoformat(value) if isinstance(value, str) else int(value))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from core.courses.rules import Search
 from skillforge.v1 import courses_pb2
 
 
@@ -21,6 +20,15 @@ class CourseHead(NamedTuple):
     status: int
     version: int
     publish_time: datetime | None
+
+
+class OwnedCourse(NamedTuple):
+    """What decides whether an author may leave a course."""
+
+    course_id: bytes
+    title: str
+    status: int
+    enrollment_count: int
 
 
 class CourseRow(NamedTuple):
@@ -112,11 +120,12 @@ class CourseFields(NamedTuple):
 
 
 class ListFilter(NamedTuple):
-    """Which courses a list holds. `mine`: those of this instructor in every state, else published ones alone."""
+    """Which courses a list holds. `mine`: those of this instructor in every state, else published ones alone. `search`:
+    see `core.courses.search.expression`."""
 
     mine: bytes | None
     instructor_id: bytes | None
-    search: Search | None
+    search: str | None
     tag: str
     level: int
     free: bool | None
@@ -124,8 +133,26 @@ class ListFilter(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A course's place in an ordered list: its time of publication or number of enrollments; None: its title or id,
-    which is looked up (a title would not fit into a page token)."""
+    """A course's place in an ordered list: its time of publication, number of enrollments or title as it was when the
+    list was read; None where the id alone orders."""
 
     course_id: bytes
-    value: datetime | int | None
+    value: datetime | int | str | None
+
+
+class SearchSource(NamedTuple):
+    """What a course is found by, without its tags."""
+
+    course_id: bytes
+    title: str
+    description: str
+    instructor_name: str
+
+
+class SearchRow(NamedTuple):
+    """The terms a course is found by."""
+
+    course_id: bytes
+    format: int
+    content: str
+    instructor: str

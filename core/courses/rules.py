@@ -1,8 +1,7 @@
-"""Pure decisions about courses: prices, tags, what may be published, what an outline may become, search words."""
+"""Pure decisions about courses: prices, tags, what may be published, what an outline may become."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,17 +23,6 @@ _CODES = """
     VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CURRENCIES = frozenset(_CODES.split())
-
-# What InnoDB's full-text index holds: words of these lengths (its defaults) that are none of its stopwords.
-_INDEXED_LENGTHS = range(3, 85)
-_STOPPED = (
-    "a about an are as at be by com de en for from how i in is it la of on or that the this to was what when where"
-    " who will with und www"
-)
-_STOPWORDS = frozenset(_STOPPED.split())
-# Scripts written without spaces, whose words the index cannot tell apart.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_MAX_WORDS = 16
 
 
 def price_violations(amount_minor: int, currency: str) -> list[Violation]:
@@ -128,34 +116,3 @@ def _differences(what: str, present: Sequence[str], wanted: Sequence[tuple[str, 
             found.append(Violation(place, "repeated", f"names the {what} {item} again"))
     found += [Violation("modules", "missing", f"lacks the {what} {item}") for item in present if not seen[item]]
     return found
-
-
-class Search(NamedTuple):
-    """A search in two parts: an expression for the full-text index in boolean mode ("" for none), and strings
-    the title must contain."""
-
-    expression: str
-    contained: tuple[str, ...]
-
-
-def search(query: str) -> Search:
-    """Every word of `query` must be found. Words are plain text: no character of them is an operator.
-
-    The index is asked for those it can hold (also as beginnings of longer words), the title for the rest.
-    """
-    text = unicodedata.normalize("NFC", query).lower()
-    words = list(dict.fromkeys("".join(char if _in_word(char) else " " for char in text).split()))[:_MAX_WORDS]
-    if not words:
-        return Search("", (query.strip(),) if query.strip() else ())
-    indexed = [word for word in words if _indexable(word)]
-    others = [word for word in words if not _indexable(word) and (word not in _STOPWORDS or not indexed)]
-    return Search(" ".join(f"+{word}*" for word in indexed), tuple(others))
-
-
-def _in_word(char: str) -> bool:
-    return char.isalnum() or char == "_" or unicodedata.category(char).startswith("M")
-
-
-def _indexable(word: str) -> bool:
-    plain = not _UNSPACED.search(word) and not any(unicodedata.category(char).startswith("M") for char in word)
-    return plain and len(word) in _INDEXED_LENGTHS and word not in _STOPWORDS

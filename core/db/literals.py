@@ -52,6 +52,9 @@ def _datetime(value: datetime) -> str:
 def _sequence(values: Sequence[object]) -> str:
     if not values:
         return "(NULL)"
+    if len(values) == 1 and isinstance(values[0], tuple | list):
+        # MariaDB finds two rows or more along an index, and for one reads all of the table when it updates or deletes.
+        values = (*values, *values)
     return "(" + ",".join([_ENCODERS.get(type(value), _other)(value) for value in values]) + ")"
 
 

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from core.db import Reader, Transaction
 from core.enrollments.rules import Grant, Pair
-from skillforge.v1 import enrollments_pb2, identity_pb2
+from skillforge.v1 import courses_pb2, enrollments_pb2, identity_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
 _ENDED = int(enrollments_pb2.ENROLLMENT_STATUS_ENDED)
+_PUBLISHED = int(courses_pb2.COURSE_STATUS_PUBLISHED)
 
 # Complete lectures that are still in the outline.
 _COMPLETED = """
@@ -53,6 +54,8 @@ _SELECT = f"""
 SELECT e.course_id, c.title, e.student_id, e.status, {_COMPLETED}, c.lecture_count, e.create_time, e.complete_time
 FROM enrollments e JOIN courses c ON c.id = e.course_id
 """
+# Where pairs are looked for, the optimizer is told the index: weighing every one for each pair takes it far longer.
+_SELECT_PAIRS = _SELECT.replace("enrollments e", "enrollments e FORCE INDEX (PRIMARY)")
 _SELECT_STUDENTS = f"""
 SELECT e.student_id, u.display_name, u.email, e.status, {_COMPLETED}, c.lecture_count, e.create_time, e.complete_time
 FROM enrollments e JOIN users u ON u.id = e.student_id JOIN courses c ON c.id = e.course_id
@@ -67,7 +70,7 @@ async def is_active(db: Reader, student_id: bytes, course_id: bytes) -> bool:
 
 async def enrollments(db: Reader, pairs: Sequence[Pair]) -> list[EnrollmentRow]:
     """The enrollments of these pairs that there are."""
-    rows = await db.fetch_all(_SELECT + "WHERE (e.student_id, e.course_id) IN %s", (list(pairs),))
+    rows = await db.fetch_all(_SELECT_PAIRS + "WHERE (e.student_id, e.course_id) IN %s", (list(pairs),))
     return [EnrollmentRow(*row) for row in rows]
 
 
@@ -106,10 +109,16 @@ async def is_student(db: Reader, user_id: bytes) -> bool:
 async def lock_standing(tx: Transaction, pairs: Sequence[Pair]) -> dict[Pair, bool]:
     """Whether each enrollment of these pairs that exists is active; none of them changes until the end."""
     sql = """
-        SELECT student_id, course_id, status FROM enrollments
+        SELECT student_id, course_id, status FROM enrollments FORCE INDEX (PRIMARY)
         WHERE (student_id, course_id) IN %s ORDER BY student_id, course_id FOR UPDATE
     """
     return {(row[0], row[1]): row[2] == _ACTIVE for row in await tx.fetch_all(sql, (list(pairs),))}
+
+
+async def hold_enterable(tx: Transaction, course_id: bytes, *, any_price: bool) -> bool:
+    """Whether the course is published, and free unless `any_price`; so it stays until the end: its row is written."""
+    sql = "UPDATE courses SET enrollment_count = enrollment_count WHERE id = %s AND status = %s AND (price_minor = 0 OR %s)"
+    return await tx.execute(sql, (course_id, _PUBLISHED, any_price)) == 1
 
 
 async def raise_count(tx: Transaction, course_ids: Sequence[bytes], by: int) -> None:
@@ -120,13 +129,16 @@ async def raise_count(tx: Transaction, course_ids: Sequence[bytes], by: int) -> 
 
 async def insert_active(tx: Transaction, pairs: Sequence[Pair], now: datetime) -> None:
     """New active enrollments. Raises DuplicateKey when one is there already."""
-    sql = "INSERT INTO enrollments (student_id, course_id, status, create_time) VALUES (%s, %s, %s, %s)"
-    await tx.insert_many(sql, [(*pair, _ACTIVE, now) for pair in pairs])
+    sql = """
+        INSERT INTO enrollments (student_id, course_id, status, create_time, student_name)
+        VALUES (%s, %s, %s, %s, (SELECT display_name FROM users WHERE id = %s LOCK IN SHARE MODE))
+    """
+    await tx.insert_many(sql, [(*pair, _ACTIVE, now, pair[0]) for pair in pairs])
 
 
 async def reopen(tx: Transaction, pairs: Sequence[Pair]) -> int:
     """Make ended enrollments active; how many were ended."""
-    sql = "UPDATE enrollments SET status = %s WHERE (student_id, course_id) IN %s AND status = %s"
+    sql = "UPDATE enrollments FORCE INDEX (PRIMARY) SET status = %s WHERE (student_id, course_id) IN %s AND status = %s"
     return await tx.execute(sql, (_ACTIVE, list(pairs), _ENDED))
 
 

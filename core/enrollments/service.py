@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from contract.errors import Violation
+from core.analytics import rollups
+from core.analytics.rules import Tally
 from core.audit.record import record
 from core.call import Call
 from core.courses.access import is_owner
-from core.courses.catalog import CourseCatalog, Outline
+from core.courses.catalog import CourseCatalog, Outline, load_outline
 from core.db import Database, DuplicateKey, Transaction
 from core.db.errors import RetryScope
 from core.enrollments import messages, queries
 from core.enrollments.access import require_open
 from core.enrollments.rules import FREE, GRANT, Grant, Pair, plan_grants
-from core.errors import FailedPrecondition, InvalidArgument, NotAllowed, missing
+from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, missing
 from core.ids import to_bytes, to_text
 from core.outbox import Outbox
 from core.pages import Page, Pages
@@ -87,8 +89,11 @@ class EnrollmentsService:
         """Give a student a reason for access. True: it opened the course, which was closed to the student before."""
         return bool(await self.grant_many(tx, [Grant(student_id, course_id, source_kind, source_id)], now))
 
-    async def grant_many(self, tx: Transaction, grants: Sequence[Grant], now: datetime) -> set[Pair]:
-        """`grant` for many at once, in as few statements as one takes. Returns the pairs that were opened."""
+    async def grant_many(self, tx: Transaction, grants: Sequence[Grant], now: datetime, tally: Tally | None = None) -> set[Pair]:
+        """`grant` for many at once, in as few statements as one takes. Returns the pairs that were opened.
+
+        Who gives a tally writes it.
+        """
         if not grants:
             return set()
         wanted = list(dict.fromkeys(grants))
@@ -107,20 +112,31 @@ class EnrollmentsService:
         opened = [*plan.new, *plan.ended]
         if opened:
             await self._announce(tx, opened)
+            changes = Tally() if tally is None else tally
+            await rollups.opened(tx, plan.new, plan.ended, changes, now)
+            if tally is None:
+                await rollups.write(tx, changes, now)
         return set(opened)
 
     async def revoke(
         self, tx: Transaction, student_id: bytes, course_id: bytes, source_kind: str, source_id: bytes, now: datetime
     ) -> bool:
         """End a reason for access. True: it was the last one, so the enrollment ended with it."""
-        grant = Grant(student_id, course_id, source_kind, source_id)
+        tally = Tally()
+        ended = await self.revoke_one(tx, Grant(student_id, course_id, source_kind, source_id), now, tally)
+        await rollups.write(tx, tally, now)
+        return ended
+
+    async def revoke_one(self, tx: Transaction, grant: Grant, now: datetime, tally: Tally) -> bool:
+        """`revoke` for who writes the tally."""
         # The enrollment is locked first, as by those who grant: what they add meanwhile is seen below.
         await queries.lock_standing(tx, [grant.pair])
         if not await queries.end_entitlement(tx, grant, now) or await queries.has_entitlement(tx, grant.pair):
             return False
         if not await queries.end_enrollment(tx, grant.pair):
             return False
-        await queries.raise_count(tx, [course_id], -1)
+        await queries.raise_count(tx, [grant.course_id], -1)
+        await rollups.ended(tx, grant.pair, tally)
         return True
 
     async def _enroll(self, tx: Transaction, call: Call, pair: Pair, outline: Outline | None) -> bool:
@@ -128,12 +144,16 @@ class EnrollmentsService:
         admin = call.user.is_admin
         if admin and not await queries.is_student(tx, pair[0]):
             raise missing("student")
-        if not admin and (await queries.lock_standing(tx, [pair])).get(pair):
+        # The enrollment is locked before the course, as everywhere.
+        standing = await queries.lock_standing(tx, [pair])
+        if not admin and standing.get(pair):
             call.audited = True  # nothing changes, so there is nothing to record
             return False
-        course = require_open(call, outline)
-        if not admin and course.price_minor > 0:
-            raise FailedPrecondition("COURSE_NOT_FREE", "The course is not free: POST /payments/create to buy it.")
+        _require_enterable(call, outline)
+        if not await queries.hold_enterable(tx, pair[1], any_price=admin):
+            # It was archived, withdrawn or priced since that copy was made.
+            _require_enterable(call, await load_outline(tx, pair[1]))
+            raise Conflict("CONFLICT", "The course is being changed. Try again.")
         opened = await self.grant(tx, *pair, GRANT if admin else FREE, pair[1], call.now)
         await record(tx, call, "course", to_text(pair[1]), after={"studentId": to_text(pair[0]), "opened": opened})
         return opened
@@ -141,6 +161,12 @@ class EnrollmentsService:
     async def _announce(self, tx: Transaction, pairs: Sequence[Pair]) -> None:
         rows = await queries.enrollments(tx, pairs)
         await self._outbox.add_many(tx, [(row.student_id, UNLOCKED, messages.enrollment(row)) for row in rows])
+
+
+def _require_enterable(call: Call, outline: Outline | None) -> None:
+    course = require_open(call, outline)
+    if not call.user.is_admin and course.price_minor > 0:
+        raise FailedPrecondition("COURSE_NOT_FREE", "The course is not free: POST /payments/create to buy it.")
 
 
 def _student_to_enroll(call: Call, request: enrollments_pb2.EnrollInCourseRequest) -> bytes:

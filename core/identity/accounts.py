@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from core.analytics import rollups
 from core.db import DuplicateKey, Transaction
 from core.errors import Conflict, FailedPrecondition
 from core.identity import queries
@@ -72,6 +73,7 @@ async def set_standing(
     at_least = 1 if change < 0 and keep_an_admin else 0
     if change and not await queries.move_admin_count(tx, change, at_least):
         raise FailedPrecondition("LAST_ADMIN", "This is the last active administrator. Make somebody else one first.")
+    await rollups.account_moved(tx, (row.role, row.status), (role, status), now)
     return await _again(tx, row)
 
 
@@ -102,6 +104,7 @@ async def _create(tx: Transaction, profile: Profile, status: UserStatus.ValueTyp
         if found is None:  # theirs was rolled back after all
             raise Conflict("CONFLICT", "The account is being created by another call. Try again.") from None
         return found, False
+    await rollups.account_moved(tx, None, (row.role, row.status), now)
     return row, True
 
 

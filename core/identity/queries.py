@@ -111,18 +111,41 @@ async def insert_revoked_session(tx: Transaction, session_id: str, user_id: byte
     )
 
 
+# The index that holds what is filtered for in the order of the list, by whether role and status are given: a server
+# left to itself intersects two of them and sorts.
+_INDEXES = {(False, False): "PRIMARY", (True, False): "users_by_role", (False, True): "users_status", (True, True): "users_role"}
+# Who has a beginning is found in its indexes, and sorted. When these are many, the newest accounts are looked through
+# before: mostly they fill the page.
+_FEW = 1000
+_NEWEST = 10_000
+_MATCHES = "SELECT id FROM users WHERE email LIKE %s UNION SELECT id FROM users WHERE display_name LIKE %s"
+_COUNT = """
+SELECT GREATEST((SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE email LIKE %s LIMIT %s) a),
+  (SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE display_name LIKE %s LIMIT %s) b))
+"""
+
+
 async def list_users(db: Reader, role: int, status: int, prefix: str, before_id: bytes | None, limit: int) -> Sequence[UserRow]:
     """Accounts, newest first, filtered by what is given (0 and "" are no filter)."""
-    conditions: list[str] = ["TRUE"]
-    params: list[object] = []
-    for condition, value in (("role = %s", role), ("status = %s", status), ("id < %s", before_id)):
-        if value:
-            conditions.append(condition)
-            params.append(value)
-    if prefix:
-        pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        conditions.append("(email LIKE %s OR display_name LIKE %s)")
-        params += [pattern, pattern]
-    where = " AND ".join(conditions)
-    rows = await db.fetch_all(f"SELECT {_COLUMNS} FROM users WHERE {where} ORDER BY id DESC LIMIT %s", (*params, limit))
+    given = {"u.role = %s": role, "u.status = %s": status, "u.id < %s": before_id}
+    where = " AND ".join(condition for condition, value in given.items() if value) or "TRUE"
+    params = [value for value in given.values() if value]
+    newest = f"users u FORCE INDEX ({_INDEXES[bool(role), bool(status)]})"
+    if not prefix:
+        return await _users(db, newest, where, params, limit)
+    pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    counted = await db.fetch_one(_COUNT, (pattern, _FEW, pattern, _FEW))
+    if counted is not None and counted[0] >= _FEW:
+        sql = f"SELECT u.id FROM {newest} WHERE {where} ORDER BY u.id DESC LIMIT 1 OFFSET %s"
+        last = await db.fetch_one(sql, (*params, _NEWEST))
+        matching = f"{where} AND u.id >= %s AND (u.email LIKE %s OR u.display_name LIKE %s)"
+        rows = await _users(db, newest, matching, [*params, last[0] if last else b"", pattern, pattern], limit)
+        if last is None or len(rows) == limit:
+            return rows
+    return await _users(db, f"({_MATCHES}) found JOIN users u ON u.id = found.id", where, [pattern, pattern, *params], limit)
+
+
+async def _users(db: Reader, source: str, where: str, params: Sequence[object], limit: int) -> Sequence[UserRow]:
+    columns = ", ".join(f"u.{column}" for column in _COLUMNS.split(", "))
+    rows = await db.fetch_all(f"SELECT {columns} FROM {source} WHERE {where} ORDER BY u.id DESC LIMIT %s", (*params, limit))
     return [UserRow(*row) for row in rows]

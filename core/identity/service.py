@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,14 +12,15 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from core.audit.record import Change, record, record_change
-from core.call import Call
+from core.call import Call, Claims
 from core.db import Database, Transaction
 from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, NotFound, Unauthenticated, Unavailable, missing
 from core.identity import accounts, queries
 from core.identity.accounts import ACTIVE, DELETED, NO_ROLE
 from core.identity.clerk import Clerk, Profile, read_profile, read_user_id
+from core.identity.personal.service import LateNews, PersonalData
 from core.identity.queries import UserRow
-from core.identity.rules import first_role
+from core.identity.rules import SELF_ASSIGNABLE, first_role
 from core.identity.sessions import Sessions
 from core.identity.svix import check_signature
 from core.ids import to_bytes, to_text
@@ -29,7 +31,7 @@ from skillforge.v1 import identity_pb2
 _Read = TypeVar("_Read")
 
 
-class IdentityService:
+class IdentityService(PersonalData):
     """Accounts and sessions. `webhook_key` is the Svix key of Clerk's webhooks, None when they are not configured."""
 
     def __init__(self, db: Database, sessions: Sessions, clerk: Clerk, pages: Pages, *, webhook_key: bytes | None) -> None:
@@ -38,6 +40,8 @@ class IdentityService:
         self._clerk = clerk
         self._pages = pages
         self._webhook_key = webhook_key
+        # Told of the name of every account whose profile changed, in the transaction that changes it.
+        self.on_renamed: Callable[[Transaction, bytes, str], Awaitable[None]] | None = None
 
     async def sync_user(self, call: Call, request: identity_pb2.SyncUserRequest) -> identity_pb2.User:
         """Create the caller's account (201) or refresh it from Clerk (200)."""
@@ -51,11 +55,19 @@ class IdentityService:
 
         async def work(tx: Transaction) -> tuple[UserRow, bool]:
             row, changed = await accounts.store_profile(tx, profile, call.now)
+            await _refuse_ended(tx, claims, known, row)
+            if changed and self.on_renamed:
+                await self.on_renamed(tx, row.id, row.display_name)
             if row.status != ACTIVE:
                 raise NotAllowed("ACCOUNT_SUSPENDED", "This account is suspended. Ask an administrator.")
             created = False
             if first:
                 row, created = await accounts.choose_first_role(tx, row, role, call.now)
+                if created and role not in SELF_ASSIGNABLE:
+                    # Nobody was signed in when the call began: the new account itself is the actor.
+                    change = Change(call.method.audit, "user", to_text(row.id), {}, _standing(row))
+                    await record_change(tx, change, row.id, call.request_id, call.now)
+            call.audited = True  # what else there is to a login changes nothing that anybody decides
             if changed or created:
                 self._announce(tx, row)
             return row, created
@@ -117,7 +129,7 @@ class IdentityService:
             if before is None:
                 raise missing("user")
             if before.status == DELETED:
-                raise Conflict("CONFLICT", "The account was deleted at Clerk. It stays as it is.")
+                raise Conflict("CONFLICT", "The account is deleted. It stays as it is.")
             after = await accounts.set_standing(
                 tx, before, request.role or before.role, request.status or before.status, call.now
             )
@@ -167,18 +179,26 @@ class IdentityService:
     async def _apply_profile(self, call: Call, profile: Profile) -> None:
         async def work(tx: Transaction) -> None:
             row, changed = await accounts.store_profile(tx, profile, call.now)
+            await self.refuse_late_news(tx, row)
             if changed:
                 self._announce(tx, row)
+                if self.on_renamed:
+                    await self.on_renamed(tx, row.id, row.display_name)
 
-        await self._db.transact(work)
+        with suppress(LateNews):
+            await self._db.transact(work)
 
     async def _apply_deletion(self, call: Call, clerk_id: str) -> None:
         async def work(tx: Transaction) -> None:
             row = await accounts.delete(tx, clerk_id, call.now)
             if row is not None:
+                await self.refuse_late_news(tx, row)
+                change = Change("user.delete", "user", to_text(row.id), {}, {"status": _standing(row)["status"]})
+                await record_change(tx, change, None, call.request_id, call.now)
                 self._announce(tx, row)
 
-        await self._db.transact(work)
+        with suppress(LateNews):
+            await self._db.transact(work)
 
     def _announce(self, tx: Transaction, row: UserRow) -> None:
         tx.after_commit(lambda: self._sessions.changed(row))
@@ -190,6 +210,14 @@ def user_message(row: UserRow) -> identity_pb2.User:
         id=to_text(row.id), clerk_id=row.clerk_id, email=row.email, display_name=row.display_name, image_url=row.image_url,
         role=row.role, status=row.status, create_time=to_timestamp(row.create_time), update_time=to_timestamp(row.update_time),
     )  # fmt: skip
+
+
+async def _refuse_ended(tx: Transaction, claims: Claims, known: UserRow | None, row: UserRow) -> None:
+    """Refuse a login that an erasure or a sign-out overtook, so that what was erased is not made anew."""
+    if known is not None and known.id != row.id:
+        raise Conflict("CONFLICT", "The account was erased meanwhile. Sign in again for a new one.")
+    if known is None and await queries.session_revoked(tx, claims.session_id):
+        raise Unauthenticated("SESSION_REVOKED", "This session was signed out. Sign in again.")
 
 
 def _standing(row: UserRow) -> dict[str, str]:

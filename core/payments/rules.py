@@ -89,6 +89,11 @@ def entitles(status: Status) -> bool:
     return status in _ENTITLING
 
 
+def money(amount_minor: int, state: State) -> tuple[int, int]:
+    """What came in for a payment of this amount, and what of it went back; a refund only noted is no money yet."""
+    return (amount_minor, state.refunded_minor) if state.status in _PAID else (0, 0)
+
+
 def _refund(due: Due, state: State, amount_minor: int, currency: str) -> Step:
     if state.refunded_minor >= due.amount_minor:
         return Step(state, Outcome.IGNORED)

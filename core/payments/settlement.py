@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from core.analytics import rollups
+from core.analytics.rules import Entry, Tally
 from core.db import Database, DuplicateKey, Transaction
 from core.db.errors import RetryScope
 from core.enrollments.rules import PAYMENT, Grant
@@ -17,7 +19,7 @@ from core.outbox import Outbox
 from core.payments import messages, queries
 from core.payments.events import PaymentEvent
 from core.payments.queries import EventRow, PaymentRow
-from core.payments.rules import Outcome, State, apply_event, entitles
+from core.payments.rules import Outcome, State, apply_event, entitles, money
 from core.times import Clock
 
 BATCH_SECONDS = 8.0
@@ -86,8 +88,12 @@ class Settlement:
         changed = [(payments[payment_id], after) for (_, after), ids in moves.items() for payment_id in ids]
         if not changed:
             return
-        await self._change_access(tx, changed, now)
+        tally = Tally()
+        for row, after in changed:
+            note_money(tally, row, after, now)
+        await self._change_access(tx, changed, now, tally)
         await self._announce(tx, changed, now)
+        await rollups.write(tx, tally, now)
 
     async def _announce(self, tx: Transaction, changed: Iterable[tuple[PaymentRow, State]], now: datetime) -> None:
         news = []
@@ -96,15 +102,27 @@ class Settlement:
             news.append((row.student_id, UPDATED, messages.payment(moved, now)))
         await self._outbox.add_many(tx, news)
 
-    async def _change_access(self, tx: Transaction, changed: Iterable[tuple[PaymentRow, State]], now: datetime) -> None:
+    async def _change_access(
+        self, tx: Transaction, changed: Iterable[tuple[PaymentRow, State]], now: datetime, tally: Tally
+    ) -> None:
         """Give the access that was paid for, take the access that was refunded."""
         grants = []
         for row, after in changed:
+            grant = Grant(row.student_id, row.course_id, PAYMENT, row.payment_id)
             if entitles(after.status) and not entitles(row.status):
-                grants.append(Grant(row.student_id, row.course_id, PAYMENT, row.payment_id))
+                grants.append(grant)
             elif entitles(row.status) and not entitles(after.status):
-                await self._enrollments.revoke(tx, row.student_id, row.course_id, PAYMENT, row.payment_id, now)
-        await self._enrollments.grant_many(tx, grants, now)
+                await self._enrollments.revoke_one(tx, grant, now, tally)
+        await self._enrollments.grant_many(tx, grants, now, tally)
+
+
+def note_money(tally: Tally, row: PaymentRow, after: State, now: datetime) -> None:
+    """Count the money that came in and went back when a payment changed; what was refunded before it came in, too."""
+    paid_before, refunded_before = money(row.amount_minor, row.state)
+    paid, refunded = money(row.amount_minor, after)
+    if (paid, refunded) != (paid_before, refunded_before):
+        change = (paid - paid_before, refunded - refunded_before)
+        tally.earned(Entry(row.payment_id, after.refunded_minor, row.course_id, row.currency, *change), now)
 
 
 def make_plan(

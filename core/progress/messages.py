@@ -11,8 +11,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from core.courses.catalog import Outline
 from core.ids import to_text
 from core.progress import rules
+from core.progress.queries import ChildCourseRow, GradeRow
 from core.progress.rules import UNTRIED, QuizState, Standing
-from skillforge.v1 import progress_pb2
+from core.times import to_timestamp
+from skillforge.v1 import families_pb2, progress_pb2
 
 MAX_SHEETS = 1000
 
@@ -77,6 +79,41 @@ class Sheet:
                 module.percent = rules.percent(count, total)
         message.lectures_completed = sum(completed)
         message.percent = rules.percent(message.lectures_completed, len(self._lectures))
+
+
+def child_course(row: ChildCourseRow) -> families_pb2.ChildCourse:
+    """A course of a child, in short."""
+    return families_pb2.ChildCourse(
+        course_id=to_text(row.course_id),
+        course_title=row.title,
+        status=row.status,
+        percent=rules.percent(row.lectures_completed, row.lectures_total),
+        lectures_completed=row.lectures_completed,
+        lectures_total=row.lectures_total,
+        certificate_id=row.certificate_id or "",
+        enroll_time=to_timestamp(row.enroll_time),
+        last_activity_time=to_timestamp(row.last_activity_time),
+        complete_time=to_timestamp(row.complete_time),
+    )
+
+
+def grade(row: GradeRow) -> progress_pb2.Grade:
+    """A line of the gradebook."""
+    return progress_pb2.Grade(
+        student_id=to_text(row.student_id),
+        display_name=row.display_name,
+        email=row.email,
+        percent=rules.percent(row.lectures_completed, row.lectures_total),
+        lectures_completed=row.lectures_completed,
+        lectures_total=row.lectures_total,
+        quiz_average_percent=row.quiz_percent,
+        exam_best_percent=row.exam_percent,
+        exam_passed=bool(row.exam_passed),
+        score_percent=None if row.score < 0 else row.score,
+        last_activity_time=to_timestamp(row.last_activity_time),
+        complete_time=to_timestamp(row.complete_time),
+        enroll_time=to_timestamp(row.enroll_time),
+    )
 
 
 class Sheets:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from contract.errors import Violation
 from core.courses.catalog import Outline
 from core.ids import to_text
+from core.progress.stretches import Stretches, cover, missed
 
 # Who watched this share of a lecture's known length has completed it.
 WATCHED_SHARE = 0.9
@@ -21,6 +22,7 @@ WATCH_SLACK = 1.25
 FIRST_REPORT_SECONDS = 120
 # A call that changes nothing else moves the last activity at most this often.
 ACTIVITY_MICROSECONDS = 60 * 1_000_000
+DAY_MICROSECONDS = 86_400 * 1_000_000
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
@@ -43,6 +45,8 @@ class LectureState(NamedTuple):
     position_seconds: int = 0
     watched_seconds: int = 0
     update: int = 0
+    # What was watched, where that matters; None: not read.
+    stretches: Stretches | None = None
 
 
 class QuizState(NamedTuple):
@@ -59,7 +63,8 @@ UNTRIED = QuizState()
 
 @dataclass(slots=True)
 class Standing:
-    """All a student did in a course. `active`: the enrollment gives access now."""
+    """All a student did in a course. `active`: the enrollment gives access now; `followed`: the student has parents.
+    `activity_day`: the day since 1970 up to which activity is counted."""
 
     student_id: bytes
     course_id: bytes
@@ -69,6 +74,12 @@ class Standing:
     certificate_id: str
     lectures: dict[bytes, LectureState] = field(default_factory=dict)
     quizzes: dict[bytes, QuizState] = field(default_factory=dict)
+    followed: bool = False
+    activity_day: int = 0
+
+    @property
+    def pair(self) -> tuple[bytes, bytes]:
+        return self.student_id, self.course_id
 
 
 class Mark(NamedTuple):
@@ -90,14 +101,18 @@ class Mark(NamedTuple):
 
 def apply_mark(state: LectureState, mark: Mark) -> LectureState:
     """The lecture's state after a mark; the same object when nothing changes. Completion only ever comes."""
-    watched = watched_after(state, mark)
     position = state.position_seconds
     if mark.position_seconds is not None:
         position = min(mark.position_seconds, mark.duration_seconds or mark.position_seconds)
+    watched, stretches = state.watched_seconds, state.stretches
+    if mark.watched_seconds:
+        start, position = stretch(state, mark, position)
+        watched, stretches = _watch(state, mark, start, position)
     complete = state.complete or (mark.now if completes(mark, watched) else 0)
-    if complete == state.complete and position == state.position_seconds and watched == state.watched_seconds:
+    before = (state.complete, state.position_seconds, state.watched_seconds, state.stretches)
+    if (complete, position, watched, stretches) == before:
         return state
-    return LectureState(complete, position, watched, max(mark.now, state.update))
+    return LectureState(complete, position, watched, max(mark.now, state.update), stretches)
 
 
 def completes(mark: Mark, watched: int) -> bool:
@@ -109,21 +124,43 @@ def completes(mark: Mark, watched: int) -> bool:
     return mark.watched_seconds is not None and 0 < WATCHED_SHARE * mark.duration_seconds <= watched
 
 
-def watched_after(state: LectureState, mark: Mark) -> int:
-    """Seconds watched after a mark: never more than the clock allows since the last update, nor than the length."""
-    if not mark.watched_seconds:
-        return state.watched_seconds
+def stretch(state: LectureState, mark: Mark, position: int) -> tuple[int, int]:
+    """From where to where a mark says the student watched: up to its position, from the last one on if it names none.
+
+    No longer than the clock allows since the last update; what is too much is taken off the beginning.
+    """
     allowed = FIRST_REPORT_SECONDS
     if state.update:
         allowed = int(max(0, mark.now - state.update) * WATCH_SLACK) // 1_000_000
-    total = state.watched_seconds + min(mark.watched_seconds, allowed)
+    length = min(mark.watched_seconds or 0, allowed)
+    if mark.position_seconds is not None:
+        return max(0, position - length), position
+    return position, max(position, min(position + length, mark.duration_seconds or position + length))
+
+
+def _watch(state: LectureState, mark: Mark, start: int, end: int) -> tuple[int, Stretches | None]:
+    """Seconds watched, and which, after a stretch: each second counts once, however often it is watched."""
+    before = state.stretches or ()
+    total = state.watched_seconds + missed(before, start, end)
+    after = cover(before, start, end)
     # A lecture may have been shortened since: what was watched is not taken back.
-    return max(state.watched_seconds, min(total, mark.duration_seconds or total))
+    watched = max(state.watched_seconds, min(total, mark.duration_seconds or total))
+    return watched, state.stretches if after == before else after
+
+
+def watches(mark: Mark) -> bool:
+    """Whether it matters to a mark what was watched before."""
+    return bool(mark.watched_seconds)
 
 
 def activity_due(standing: Standing, now: int) -> bool:
     """Whether a call that changes nothing else should move the last activity."""
     return now - standing.activity >= ACTIVITY_MICROSECONDS
+
+
+def first_today(standing: Standing, now: int) -> bool:
+    """Whether a call is the student's first in the course on its day."""
+    return standing.activity // DAY_MICROSECONDS < now // DAY_MICROSECONDS
 
 
 def percent(completed: int, total: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,16 +12,19 @@ from core.call import Call
 from core.courses import access
 from core.courses.catalog import CourseCatalog
 from core.db import Database, DuplicateKey, Transaction
-from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, missing
+from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, Unavailable, missing
+from core.families.access import is_parent, parent_id, require_child
 from core.ids import new_id, to_bytes, to_text
-from core.pages import Pages
+from core.pages import Page, Pages
 from core.progress.service import ProgressService
 from core.quizzes import messages, queries, rules
 from core.quizzes.authoring import viewing
-from core.quizzes.rows import AttemptHead, AttemptRow, NewAttempt, QuizRow
+from core.quizzes.rows import AttemptFilter, AttemptHead, AttemptRow, NewAttempt, QuizRow
 from core.times import Clock
 from skillforge.v1 import quizzes_pb2
 from skillforge.v1.quizzes_pb2 import Answer, Attempt
+
+log = logging.getLogger("skillforge.quizzes")
 
 # How long after the deadline answers are still taken: they were sent in time and travelled.
 GRACE = timedelta(seconds=2)
@@ -92,42 +96,84 @@ class QuizAttempts:
         return _message(await self._db.transact(work))
 
     async def get_attempt(self, call: Call, request: quizzes_pb2.GetAttemptRequest) -> Attempt:
-        """One attempt, for its student, the course's instructor and admins; an overdue one is graded first."""
+        """One attempt, for its student, a linked parent, the course's instructor and admins; an overdue one is graded first."""
         attempt_id = to_bytes(request.attempt_id)
-        row = await queries.visible_attempt(self._db, attempt_id, call.user.user_id, call.user.is_admin)
+        row = await self._visible(call, attempt_id)
         if row and _is_overdue(row.head, call.now):
             await self._finish_overdue([attempt_id], call.now)
-            row = await queries.attempt(self._db, attempt_id)
-        return _message(row)
+            row = await self._visible(call, attempt_id)
+        # Parents see how it went; what is right is for the student who answered, and for the author.
+        return _message(row, with_keys=not is_parent(call))
 
     async def list_attempts(self, call: Call, request: quizzes_pb2.ListAttemptsRequest) -> quizzes_pb2.ListAttemptsResponse:
-        """The caller's own attempts, or all for the course's instructor and admins, newest first."""
+        """The caller's own attempts, a child's for its parent, or all for the course's instructor and admins, newest first.
+
+        Raises NotFound, InvalidArgument (a parent names no child), NotAllowed.
+        """
+        wanted = await self._wanted(call, request)
+        page = self._pages.open(call, request, scope=("attempts", wanted.quiz_id, wanted.student_id))
+        attempts, token = await self._page(wanted, page, call.now)
+        return quizzes_pb2.ListAttemptsResponse(attempts=attempts, next_page_token=token)
+
+    async def attempts_of_child(self, parent_id: bytes, child_id: bytes, page: Page, now: datetime) -> tuple[list[Attempt], str]:
+        """A page of a child's attempts at everything, newest first, and the next one's token; nothing unless linked."""
+        return await self._page(AttemptFilter(quiz_id=None, student_id=child_id, parent_id=parent_id), page, now)
+
+    async def grade_overdue(self, limit: int = 50) -> int:
+        """Grade up to `limit` attempts whose time ran out while nobody looked; returns how many there were.
+
+        Any number of processes may do it at once. One attempt that cannot be graded keeps no other from it.
+        """
+        now = self._clock()
+        overdue = await queries.overdue_attempts(self._db, now - GRACE, limit)
+        for attempt_id in overdue:
+            try:
+                await self._finish_overdue([attempt_id], now)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("the overdue attempt %s cannot be graded", to_text(attempt_id))
+        return len(overdue)
+
+    async def _visible(self, call: Call, attempt_id: bytes) -> AttemptRow | None:
+        user = call.user
+        return await queries.visible_attempt(
+            self._db, attempt_id, user.user_id, is_admin=user.is_admin, parent_id=parent_id(call)
+        )
+
+    async def _wanted(self, call: Call, request: quizzes_pb2.ListAttemptsRequest) -> AttemptFilter:
         quiz_id = to_bytes(request.quiz_id)
+        student_id = to_bytes(request.student_id) if request.student_id else None
+        if is_parent(call):
+            child_id = require_child(student_id)
+            if not await queries.is_quiz_of_child(self._db, quiz_id, call.user.user_id, child_id):
+                raise missing("quiz")
+            return AttemptFilter(quiz_id, child_id, call.user.user_id)
         quiz = await queries.quiz(self._db, quiz_id, call.user.user_id)
         if quiz is None:
             raise missing("quiz")
-        student_id = _whose(call, quiz, to_bytes(request.student_id) if request.student_id else None)
-        page = self._pages.open(call, request, scope=("attempts", quiz_id, student_id))
-        after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None
-        rows = await queries.list_attempts(self._db, quiz_id, student_id, after, page.size + 1)
-        overdue = [row.attempt_id for row in rows if _is_overdue(row, call.now)]
-        if overdue:
-            await self._finish_overdue(overdue, call.now)
-            rows = await queries.list_attempts(self._db, quiz_id, student_id, after, page.size + 1)
-        kept, token = page.close(rows, key=_key)
-        return quizzes_pb2.ListAttemptsResponse(attempts=[messages.attempt_head(row) for row in kept], next_page_token=token)
+        return AttemptFilter(quiz_id, _whose(call, quiz, student_id))
 
-    async def grade_overdue(self, limit: int = 50) -> int:
-        """Grade up to `limit` attempts whose time ran out while nobody looked; returns how many there were."""
-        now = self._clock()
-        overdue = await queries.overdue_attempts(self._db, now - GRACE, limit)
-        await self._finish_overdue(overdue, now)
-        return len(overdue)
+    async def _page(self, wanted: AttemptFilter, page: Page, now: datetime) -> tuple[list[Attempt], str]:
+        after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None
+        rows = await queries.list_attempts(self._db, wanted, after, page.size + 1)
+        overdue = [row.attempt_id for row in rows if _is_overdue(row, now)]
+        if overdue:
+            await self._finish_overdue(overdue, now)
+            rows = await queries.list_attempts(self._db, wanted, after, page.size + 1)
+        kept, token = page.close(rows, key=_key)
+        return [messages.attempt_head(row) for row in kept], token
 
     async def _open(self, tx: Transaction, call: Call, quiz_id: bytes) -> tuple[AttemptRow | None, bool]:
         """The student's open attempt, and whether it was started just now."""
         student_id = call.user.user_id
-        quiz = _startable(call, await queries.quiz(tx, quiz_id, student_id))
+        found = await queries.quiz(tx, quiz_id, student_id)
+        if found is None:
+            # Its author deleted it: who is at it already may go on, on another device too.
+            present = await queries.open_attempt(tx, student_id, quiz_id)
+            if present is not None:
+                return present, False
+        quiz = _startable(call, found)
         # Counted before looking for an open one: a start that commits in between is then found open, not taken for used up.
         number = await queries.last_number(tx, student_id, quiz_id) + 1
         present = await queries.open_attempt(tx, student_id, quiz_id)
@@ -187,8 +233,9 @@ class QuizAttempts:
         questions = rules.shuffled(messages.unpack_questions(row.questions), row.shuffle_seed)
         grade = rules.grade(questions, messages.unpack_answers(packed), row.pass_percent)
         await queries.write_grade(tx, head.attempt_id, packed, messages.pack_results(grade.results), grade)
+        outcome = [(result.question_id, result.correct) for result in grade.results]
         await self._progress.record_quiz_result(
-            tx, head.student_id, head.course_id, head.quiz_id, grade.percent, grade.passed, now
+            tx, head.student_id, head.course_id, head.quiz_id, grade.percent, grade.passed, now, outcome
         )
 
 
@@ -226,10 +273,10 @@ def _packed(row: AttemptRow, answers: Sequence[Answer]) -> bytes:
     return messages.pack_answers(answers)
 
 
-def _message(row: AttemptRow | None) -> Attempt:
+def _message(row: AttemptRow | None, *, with_keys: bool = True) -> Attempt:
     if row is None:
         raise missing("attempt")
-    return messages.attempt(row)
+    return messages.attempt(row, with_keys=with_keys)
 
 
 def _key(row: AttemptHead) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import Protocol
 from google.protobuf.empty_pb2 import Empty
 
 from contract.errors import Violation
-from core.audit.record import record
+from core.analytics import rollups
+from core.audit.record import State, changed, record, summary
 from core.call import Call
 from core.courses import access
 from core.courses.access import Viewing
@@ -17,6 +18,7 @@ from core.courses.catalog import CourseCatalog
 from core.courses.rows import CourseHead
 from core.db import Database, Transaction
 from core.errors import InvalidArgument, missing, stale_etag
+from core.families.access import is_parent
 from core.ids import new_id, to_bytes, to_text
 from core.quizzes import messages, queries, questions
 from core.quizzes.rows import QuizFields, QuizRow
@@ -36,11 +38,13 @@ class QuizAuthoring:
 
     async def get_lecture_quiz(self, call: Call, request: quizzes_pb2.GetLectureQuizRequest) -> Quiz:
         """The lecture's quiz."""
-        return _readable(call, await queries.quiz_of_lecture(self._db, to_bytes(request.lecture_id), call.user.user_id))
+        lecture_id, viewer_id = to_bytes(request.lecture_id), call.user.user_id
+        return _readable(call, await queries.quiz_of_lecture(self._db, lecture_id, viewer_id, as_parent=is_parent(call)))
 
     async def get_exam(self, call: Call, request: quizzes_pb2.GetExamRequest) -> Quiz:
         """The course's final exam."""
-        return _readable(call, await queries.exam_of_course(self._db, to_bytes(request.course_id), call.user.user_id))
+        course_id, viewer_id = to_bytes(request.course_id), call.user.user_id
+        return _readable(call, await queries.exam_of_course(self._db, course_id, viewer_id, as_parent=is_parent(call)))
 
     async def put_lecture_quiz(self, call: Call, request: quizzes_pb2.PutLectureQuizRequest) -> Quiz:
         """Create or replace the lecture's quiz. Raises InvalidArgument (QUIZ_INVALID) with all that is wrong."""
@@ -103,11 +107,12 @@ class QuizAuthoring:
             await queries.insert_quiz(tx, quiz_id, head.course_id, lecture_id, fields, len(content), call.now)
         elif not await queries.update_quiz(tx, quiz_id, present.version, fields, len(content), call.now):
             raise stale_etag("quiz")
-        await queries.insert_version(tx, quiz_id, version, fields.pass_percent, messages.pack_questions(content))
+        packed = messages.pack_questions(content)
+        await queries.insert_version(tx, quiz_id, version, fields.pass_percent, packed)
         await self._catalog.changed(tx, head.course_id, listed=lecture_id is None and _is_published(head))
-        before = {"version": present.version, "questions": present.question_count} if present else None
-        after = {"version": version, "questions": len(content), "pass_percent": fields.pass_percent}
-        await record(tx, call, "quiz", to_text(quiz_id), before=before, after=after)
+        after = {**_audited(fields, packed, len(content)), **_place(head, lecture_id)}
+        before = {**_audited(present, present.questions, present.question_count), **_place(head, lecture_id)} if present else {}
+        await record(tx, call, "quiz", to_text(quiz_id), *changed(before, after))
         return _readable(call, await queries.quiz(tx, quiz_id, call.user.user_id)), present is None
 
     async def _delete(self, tx: Transaction, call: Call, head: CourseHead, present: QuizRow | None) -> Empty:
@@ -116,8 +121,9 @@ class QuizAuthoring:
         access.check_etag(call, "quiz", present.version)
         if not await queries.delete_quiz(tx, present.quiz_id, present.version):
             raise stale_etag("quiz")
+        await rollups.content_deleted(tx, head.course_id)
         await self._catalog.changed(tx, head.course_id, listed=present.lecture_id is None and _is_published(head))
-        before = {"version": present.version, "questions": present.question_count}
+        before = {**_audited(present, present.questions, present.question_count), **_place(head, present.lecture_id)}
         await record(tx, call, "quiz", to_text(present.quiz_id), before=before)
         return Empty()
 
@@ -185,6 +191,23 @@ class _Settings(Protocol):
     def max_attempts(self) -> int: ...
     @property
     def shuffle(self) -> bool: ...
+
+
+def _audited(settings: QuizFields | QuizRow, packed: bytes, count: int) -> State:
+    """What the audit log keeps of a quiz: its settings, and enough of the questions to see whether they changed."""
+    return {
+        "title": settings.title,
+        "passPercent": settings.pass_percent,
+        "timeLimitSeconds": settings.time_limit_seconds,
+        "maxAttempts": settings.max_attempts,
+        "shuffle": bool(settings.shuffle),
+        "questionCount": count,
+        "questions": summary(packed),
+    }
+
+
+def _place(head: CourseHead, lecture_id: bytes | None) -> State:
+    return {"courseId": to_text(head.course_id), **({"lectureId": to_text(lecture_id)} if lecture_id else {})}
 
 
 def _fields(request: _Settings) -> QuizFields:

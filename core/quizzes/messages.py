@@ -69,11 +69,11 @@ def attempt_head(row: AttemptHead) -> Attempt:
     )
 
 
-def attempt(row: AttemptRow) -> Attempt:
-    """An attempt with all it holds; keys and explanations only once it is submitted."""
+def attempt(row: AttemptRow, *, with_keys: bool = True) -> Attempt:
+    """An attempt with all it holds; keys and explanations only once it is submitted, and never without `with_keys`."""
     message = attempt_head(row.head)
     questions = rules.shuffled(unpack_questions(row.questions), row.shuffle_seed)
-    message.questions.extend(rules.stripped(questions) if row.head.is_open else questions)
+    message.questions.extend(questions if with_keys and not row.head.is_open else rules.stripped(questions))
     message.answers.extend(unpack_answers(row.answers))
     message.results.extend(Attempt.FromString(row.results).results)
     return message

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from core.db import Database, Reader, Transaction
-from core.quizzes.rows import AttemptHead, AttemptRow, NewAttempt, QuizFields, QuizRow
+from core.families.access import LINKS
+from core.quizzes.rows import AttemptFilter, AttemptHead, AttemptRow, NewAttempt, QuizFields, QuizRow
 from core.quizzes.rules import Grade
 from skillforge.v1 import enrollments_pb2, quizzes_pb2
 
@@ -19,30 +20,44 @@ _SUBMITTED = int(quizzes_pb2.ATTEMPT_STATUS_SUBMITTED)
 _QUIZ = """
 SELECT q.id, q.course_id, q.lecture_id, q.title, q.pass_percent, q.time_limit_seconds, q.max_attempts, q.shuffle, q.version,
   q.question_count, v.questions, c.instructor_id, c.status, COALESCE(l.preview, 0),
-  EXISTS (SELECT 1 FROM enrollments e WHERE e.student_id = %s AND e.course_id = q.course_id AND e.status = %s)
+  EXISTS (SELECT 1 FROM {viewer} AND e.course_id = q.course_id AND e.status = %s)
 FROM quizzes q
 JOIN quiz_versions v ON v.quiz_id = q.id AND v.version = q.version
 JOIN courses c ON c.id = q.course_id
 LEFT JOIN lectures l ON l.id = q.lecture_id
 """
+_QUIZ_FOR_STUDENT = _QUIZ.format(viewer="enrollments e WHERE e.student_id = %s")
+_QUIZ_FOR_PARENT = _QUIZ.format(viewer=f"{LINKS} JOIN enrollments e ON e.student_id = f.child_id WHERE f.parent_id = %s")
+_QUIZ_OF_CHILD = f"""
+SELECT 1 FROM {LINKS} JOIN enrollments e ON e.student_id = f.child_id JOIN quizzes q ON q.course_id = e.course_id
+WHERE f.parent_id = %s AND f.child_id = %s AND e.status = %s AND q.id = %s
+"""
 
 
-async def quiz(db: Reader, quiz_id: bytes, viewer_id: bytes) -> QuizRow | None:
-    """A quiz or exam, and whether the viewer is enrolled in its course."""
-    row = await db.fetch_one(_QUIZ + "WHERE q.id = %s", (viewer_id, _ACTIVE, quiz_id))
-    return QuizRow(*row) if row else None
+async def quiz(db: Reader, quiz_id: bytes, viewer_id: bytes, *, as_parent: bool = False) -> QuizRow | None:
+    """A quiz or exam, and whether the viewer (`as_parent`: a child of the viewer) is enrolled in its course."""
+    return await _quiz(db, "WHERE q.id = %s", quiz_id, viewer_id, as_parent)
 
 
-async def quiz_of_lecture(db: Reader, lecture_id: bytes, viewer_id: bytes) -> QuizRow | None:
+async def quiz_of_lecture(db: Reader, lecture_id: bytes, viewer_id: bytes, *, as_parent: bool = False) -> QuizRow | None:
     """The lecture's quiz, likewise."""
-    row = await db.fetch_one(_QUIZ + "WHERE q.lecture_id = %s", (viewer_id, _ACTIVE, lecture_id))
-    return QuizRow(*row) if row else None
+    return await _quiz(db, "WHERE q.lecture_id = %s", lecture_id, viewer_id, as_parent)
 
 
-async def exam_of_course(db: Reader, course_id: bytes, viewer_id: bytes) -> QuizRow | None:
+async def exam_of_course(db: Reader, course_id: bytes, viewer_id: bytes, *, as_parent: bool = False) -> QuizRow | None:
     """The course's final exam, likewise."""
-    row = await db.fetch_one(_QUIZ + "WHERE q.course_id = %s AND q.exam_slot = 1", (viewer_id, _ACTIVE, course_id))
+    return await _quiz(db, "WHERE q.course_id = %s AND q.exam_slot = 1", course_id, viewer_id, as_parent)
+
+
+async def _quiz(db: Reader, where: str, key: bytes, viewer_id: bytes, as_parent: bool) -> QuizRow | None:
+    sql = _QUIZ_FOR_PARENT if as_parent else _QUIZ_FOR_STUDENT
+    row = await db.fetch_one(sql + where, (viewer_id, _ACTIVE, key))
     return QuizRow(*row) if row else None
+
+
+async def is_quiz_of_child(db: Reader, quiz_id: bytes, parent_id: bytes, child_id: bytes) -> bool:
+    """Whether the quiz belongs to a course that a child of the parent is enrolled in."""
+    return await db.fetch_one(_QUIZ_OF_CHILD, (parent_id, child_id, _ACTIVE, quiz_id)) is not None
 
 
 async def course_of_lecture(db: Reader, lecture_id: bytes) -> bytes | None:
@@ -94,6 +109,7 @@ SELECT {_HEAD_COLUMNS}, a.shuffle_seed, a.answers, a.results, v.pass_percent, v.
 FROM attempts a
 JOIN quiz_versions v ON v.quiz_id = a.quiz_id AND v.version = a.quiz_version
 """
+_OF_CHILD = f"EXISTS (SELECT 1 FROM {LINKS} WHERE f.parent_id = %s AND f.child_id = a.student_id)"
 
 
 def _attempt(row: tuple[object, ...] | None) -> AttemptRow | None:
@@ -110,10 +126,14 @@ async def own_attempt(db: Reader, attempt_id: bytes, student_id: bytes) -> Attem
     return _attempt(await db.fetch_one(_ATTEMPT + "WHERE a.id = %s AND a.student_id = %s", (attempt_id, student_id)))
 
 
-async def visible_attempt(db: Reader, attempt_id: bytes, viewer_id: bytes, is_admin: bool) -> AttemptRow | None:
-    """An attempt of the viewer's, or at a quiz of the viewer's course; any for admins."""
-    sql = _ATTEMPT + "JOIN courses c ON c.id = a.course_id WHERE a.id = %s AND (a.student_id = %s OR c.instructor_id = %s OR %s)"
-    return _attempt(await db.fetch_one(sql, (attempt_id, viewer_id, viewer_id, is_admin)))
+async def visible_attempt(
+    db: Reader, attempt_id: bytes, viewer_id: bytes, *, is_admin: bool, parent_id: bytes
+) -> AttemptRow | None:
+    """An attempt of the viewer's, of a child's of the parent, or at a quiz of the viewer's course; any for admins."""
+    sql = f"""{_ATTEMPT} JOIN courses c ON c.id = a.course_id
+        WHERE a.id = %s AND (a.student_id = %s OR c.instructor_id = %s OR %s OR {_OF_CHILD})
+    """
+    return _attempt(await db.fetch_one(sql, (attempt_id, viewer_id, viewer_id, is_admin, parent_id)))
 
 
 async def open_attempt(db: Reader, student_id: bytes, quiz_id: bytes) -> AttemptRow | None:
@@ -161,15 +181,11 @@ async def write_grade(tx: Transaction, attempt_id: bytes, answers: bytes, result
     await tx.execute(sql, (answers, results, *earned, attempt_id))
 
 
-async def list_attempts(
-    db: Reader, quiz_id: bytes, student_id: bytes | None, after: tuple[datetime, bytes] | None, limit: int
-) -> list[AttemptHead]:
-    """Attempts at the quiz, of one student or of all, newest first."""
-    conditions = ["a.quiz_id = %s"]
-    params: list[object] = [quiz_id]
-    if student_id is not None:
-        conditions.append("a.student_id = %s")
-        params.append(student_id)
+async def list_attempts(db: Reader, wanted: AttemptFilter, after: tuple[datetime, bytes] | None, limit: int) -> list[AttemptHead]:
+    """Attempts, newest first."""
+    found = [("a.quiz_id = %s", wanted.quiz_id), ("a.student_id = %s", wanted.student_id), (_OF_CHILD, wanted.parent_id)]
+    conditions = [condition for condition, value in found if value is not None]
+    params: list[object] = [value for _, value in found if value is not None]
     if after is not None:
         conditions.append("a.start_time <= %s AND (a.start_time < %s OR a.id < %s)")
         params += [after[0], after[0], after[1]]
@@ -180,6 +196,6 @@ async def list_attempts(
 
 
 async def overdue_attempts(db: Reader, deadline: datetime, limit: int) -> Sequence[bytes]:
-    """Open attempts whose deadline is before this one."""
-    sql = "SELECT id FROM attempts WHERE status = %s AND deadline < %s LIMIT %s"
+    """Open attempts whose deadline is before this one, the latest first: one that never can be graded holds up no newer one."""
+    sql = "SELECT id FROM attempts WHERE status = %s AND deadline < %s ORDER BY deadline DESC LIMIT %s"
     return [row[0] for row in await db.fetch_all(sql, (_OPEN, deadline, limit))]

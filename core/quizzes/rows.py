@@ -73,6 +73,14 @@ class AttemptRow(NamedTuple):
     questions: bytes
 
 
+class AttemptFilter(NamedTuple):
+    """Which attempts a list holds, None: all. `parent_id`: those of this parent's children alone."""
+
+    quiz_id: bytes | None
+    student_id: bytes | None
+    parent_id: bytes | None = None
+
+
 class NewAttempt(NamedTuple):
     """An attempt about to start."""
 

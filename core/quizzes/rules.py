@@ -18,6 +18,9 @@ MAX_ANSWERS_BYTES = 256 * 1024
 _NOISE = 1e-12
 
 
+# Typographic quotation marks, apostrophes, dashes and the minus sign.
+_PLAIN = str.maketrans("‘’‚‛ʼ′“”„‟″‐‑‒–—―−", "''''''\"\"\"\"\"-------")
+
 # Grading
 
 
@@ -55,9 +58,10 @@ def grade(questions: Iterable[Question], answers: Iterable[Answer], pass_percent
 
 
 def normal_text(text: str) -> str:
-    """A text as it is compared: without case, width (NFKC) and superfluous space."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split())
+    """A text as it is compared: without case, width (NFKC), superfluous space, what is invisible, and the marks that
+    keyboards put in the place of plain ones. Letters that only look alike stay different."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(_PLAIN)).casefold())
+    return " ".join("".join(char for char in folded if unicodedata.category(char) != "Cf").split())
 
 
 def _exactly(question: Question, answer: Answer) -> Fraction:

@@ -21,6 +21,9 @@ CODES: dict[type[errors.DomainError], int] = {
     errors.DeadlineExceeded: code_pb2.DEADLINE_EXCEEDED,
 }
 
+# What is wrong with a long input may be longer than the input.
+MAX_VIOLATIONS = 1000
+
 # Errors worth a log line: the fault is ours or of what we depend on.
 SERVER_FAULTS = frozenset({code_pb2.INTERNAL, code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED})
 
@@ -30,7 +33,9 @@ def to_call_error(error: Exception) -> CallError:
     if isinstance(error, CallError):
         return error
     if isinstance(error, errors.DomainError) and type(error) in CODES:
-        return CallError.build(CODES[type(error)], error.reason, error.detail, error.violations, error.retry_after)
+        return CallError.build(
+            CODES[type(error)], error.reason, error.detail, error.violations[:MAX_VIOLATIONS], error.retry_after
+        )
     if isinstance(error, TimeoutError):
         return CallError.build(
             code_pb2.DEADLINE_EXCEEDED,

@@ -180,7 +180,7 @@ async def test_request_ids_are_taken_or_made(world: World, url: str, given: str 
 async def test_an_unexpected_error_tells_nothing_but_its_request_id(
     world: World, door: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(*arguments: object) -> None:
+    async def broken(*arguments: object, **named: object) -> None:
         raise RuntimeError("the secret of the house")
 
     monkeypatch.setattr("core.courses.queries.lecture", broken)

@@ -128,6 +128,24 @@ async def test_who_is_in_stays_in_when_the_course_is_withdrawn(
     await refused(NotFound, "NOT_FOUND", school.run(EnrollInCourseRequest(course_id=course.id), newcomer))
 
 
+async def test_an_old_copy_of_the_course_lets_nobody_in(school: School, student: Caller, author: Caller) -> None:
+    """As when another process archived it, or put a price on it, and this one has not heard of it yet."""
+    admin = await school.person("ADMIN")
+    for change in ("status = 3", "status = 1", "price_minor = 100"):
+        course = await school.course(author, (1,))
+        await school.catalog.outline(to_bytes(course.id))
+        await school.db.execute(f"UPDATE courses SET {change} WHERE id = %s", (to_bytes(course.id),))
+        own = school.run(EnrollInCourseRequest(course_id=course.id), student)
+        request = EnrollInCourseRequest(course_id=course.id, student_id=to_text(student.user_id))
+        if "status" in change:
+            await refused(NotFound, "NOT_FOUND", own)
+            await refused(FailedPrecondition, "COURSE_NOT_PUBLISHED", school.run(request, admin))
+        else:
+            await refused(FailedPrecondition, "COURSE_NOT_FREE", own)
+            assert (await school.run(request, admin)).status == ACTIVE
+        assert await count(school, course) == int("price" in change)
+
+
 # Granting and ending
 
 

@@ -56,7 +56,7 @@ class Classroom:
         self.now = utc_now()
         pages = Pages(b"secret of the tests")
         self.catalog = CourseCatalog(db, invalidations)
-        self.progress = ProgressService(db, self.catalog, Outbox(db, redis))
+        self.progress = ProgressService(db, self.catalog, Outbox(db, redis), pages)
         self.courses = CoursesService(db, self.catalog, pages)
         self.quizzes = QuizzesService(db, self.catalog, self.progress, pages, lambda: self.now)
         self._services = {"CoursesService": self.courses, "QuizzesService": self.quizzes}
@@ -97,14 +97,18 @@ class Classroom:
 
     async def enroll(self, student: Caller, course_id: str, status: int = enrollments_pb2.ENROLLMENT_STATUS_ACTIVE) -> None:
         sql = """
-            INSERT INTO enrollments (student_id, course_id, status, create_time) VALUES (%s, %s, %s, %s)
-            ON DUPLICATE KEY UPDATE status = VALUES(status)
+            INSERT INTO enrollments (student_id, course_id, status, create_time, student_name)
+            SELECT id, %s, %s, %s, display_name FROM users WHERE id = %s ON DUPLICATE KEY UPDATE status = VALUES(status)
         """
-        await self.db.execute(sql, (student.user_id, to_bytes(course_id), status, self.now))
+        await self.db.execute(sql, (to_bytes(course_id), status, self.now, student.user_id))
 
     async def complete(self, student: Caller, course: Course) -> None:
         """Every lecture of the course, at once."""
-        sql = "INSERT INTO lecture_progress VALUES (%s, %s, %s, %s, 0, 0, %s)"
+        sql = """
+            INSERT INTO lecture_progress
+              (student_id, course_id, lecture_id, complete_time, position_seconds, watched_seconds, update_time)
+            VALUES (%s, %s, %s, %s, 0, 0, %s)
+        """
         for lecture_id in lecture_ids(course):
             ids = (student.user_id, to_bytes(course.id), to_bytes(lecture_id))
             await self.db.execute(sql, (*ids, self.now, self.now))

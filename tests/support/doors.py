@@ -54,18 +54,25 @@ class GrpcDoor:
 
     async def call(self, name: str, request: Message, token: str = "", **metadata: str) -> Outcome:
         method = METHODS[name]
-        stub = self._channel.unary_unary(
+        make = self._channel.unary_stream if method.server_streaming else self._channel.unary_unary
+        stub = make(
             method.path, request_serializer=type(request).SerializeToString, response_deserializer=method.reply_type.FromString
         )
         sent = [(key.replace("_", "-"), value) for key, value in metadata.items()]
         if token:
             sent.append(("authorization", f"Bearer {token}"))
-        call = stub(request, metadata=sent, timeout=20)
+        call: Any = stub(request, metadata=sent, timeout=20)
         try:
-            message = await call
+            message = await _whole(call) if method.server_streaming else await call
         except grpc.aio.AioRpcError as error:
             return _grpc_failure(error)
         return Outcome(message, metadata={str(key): str(value) for key, value in await call.initial_metadata()})
+
+
+async def _whole(call: Any) -> HttpBody:
+    """The pieces of a streamed body as one."""
+    pieces = [piece async for piece in call]
+    return HttpBody(content_type=pieces[0].content_type if pieces else "", data=b"".join(piece.data for piece in pieces))
 
 
 def _grpc_failure(error: grpc.aio.AioRpcError) -> Outcome:
@@ -99,6 +106,8 @@ class RestDoor:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
             headers["Content-Type"] = content_type
+        if method.produces:
+            headers["Accept"] = method.produces
         async with self._session.request(verb, self._url + path, data=body, headers=headers) as response:
             raw = await response.read()
             return _rest_outcome(method, response, raw)

@@ -13,11 +13,13 @@ from typing import Any
 import orjson
 from google.api.httpbody_pb2 import HttpBody
 
+from core.analytics.service import AnalyticsService
 from core.call import Call, Caller
 from core.certificates.pdf import CertificateDocument
 from core.certificates.service import CertificatesService
 from core.db import Migrator
 from core.enrollments.service import EnrollmentsService
+from core.families.service import FamiliesService
 from core.ids import to_bytes
 from core.outbox import Outbox
 from core.pages import Pages
@@ -83,11 +85,14 @@ class School(Classroom):
         )
         self.certificates = CertificatesService(db, self.catalog, self.progress, outbox, pages, self.renderer, PUBLIC_URL)
         self.progress.on_complete = self.certificates.issue
+        self.families = FamiliesService(db, self.progress, self.certificates, self.quizzes, pages, b"secret of the tests")
         self._services |= {
+            "FamiliesService": self.families,
             "EnrollmentsService": self.enrollments,
             "PaymentsService": self.payments,
             "ProgressService": self.progress,
             "CertificatesService": self.certificates,
+            "AnalyticsService": AnalyticsService(db, self.catalog),
         }
 
     async def paid_course(self, lectures: tuple[int, ...] = (2, 1)) -> Course:
@@ -102,6 +107,10 @@ class School(Classroom):
 
     async def open_payment(self, student: Caller, course: Course) -> Payment:
         return await self.run(CreatePaymentRequest(course_id=course.id), student)  # type: ignore[no-any-return]
+
+    def payment_of(self, payment_id: str, amount_minor: int, currency: str) -> Payment:
+        """As much of a payment as events about it need."""
+        return Payment(id=payment_id, amount=courses_pb2.Money(amount_minor=amount_minor, currency=currency))
 
     async def another_payment(self, payment: Payment) -> Payment:
         """A second payment for the same course, open no more: as if it had been left in another tab."""

@@ -127,9 +127,9 @@ def right_answers() -> list[quizzes_pb2.Answer]:
 def world_settings(database_url: str, redis_url: str, fakes: FakeWorld, url: str, **more: str) -> Settings:
     """Settings of a test's world; generous limits unless a test sets its own."""
     generous = "1000000/60"
-    names = ("RATE_LIMIT_IP", "RATE_LIMIT_USER", "RATE_LIMIT_PAYMENTS", "RATE_LIMIT_CERTIFICATES", "RATE_LIMIT_AUTH")
+    limits = ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH", "GUESSES", "PERSONAL_DATA")
     values = {
-        **dict.fromkeys(names, generous),
+        **{f"RATE_LIMIT_{name}": generous for name in limits},
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "DATABASE_POOL_SIZE": "8",

@@ -464,7 +464,9 @@ class ListCoursesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """Words to look for in title and description."""
+    """Words to look for in title, description, tags and the instructor's name: all of them must be there. The last may be
+    the beginning of a longer one; parts of Chinese, Japanese, Korean and Thai runs are words.
+    """
     tag: _builtins.str
     level: Global___CourseLevel.ValueType
     instructor_id: _builtins.str
@@ -476,6 +478,7 @@ class ListCoursesRequest(_message.Message):
     page_size: _builtins.int
     """How many to return: 20 by default, at most 100."""
     page_token: _builtins.str
+    """Longer than others: one may hold a title."""
     def __init__(
         self,
         *,

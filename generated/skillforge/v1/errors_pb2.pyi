@@ -80,6 +80,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CERTIFICATE_ID_MALFORMED: _ErrorReason.ValueType  # 76
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 77
     ERROR_REASON_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 78
+    ERROR_REASON_LINK_CODE_INVALID: _ErrorReason.ValueType  # 90
+    ERROR_REASON_COURSES_WITH_STUDENTS: _ErrorReason.ValueType  # 110
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs. Carried as `ErrorInfo.reason` (without the prefix) over gRPC
@@ -144,4 +146,6 @@ ERROR_REASON_COURSE_NOT_COMPLETED: ErrorReason.ValueType  # 75
 ERROR_REASON_CERTIFICATE_ID_MALFORMED: ErrorReason.ValueType  # 76
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 77
 ERROR_REASON_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 78
+ERROR_REASON_LINK_CODE_INVALID: ErrorReason.ValueType  # 90
+ERROR_REASON_COURSES_WITH_STUDENTS: ErrorReason.ValueType  # 110
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -72,6 +72,16 @@ class IdentityServiceStub:
                 request_serializer=skillforge_dot_v1_dot_identity__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=skillforge_dot_v1_dot_identity__pb2.User.FromString,
                 _registered_method=True)
+        self.ExportMyData = channel.unary_stream(
+                '/skillforge.v1.IdentityService/ExportMyData',
+                request_serializer=skillforge_dot_v1_dot_identity__pb2.ExportMyDataRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.EraseMe = channel.unary_unary(
+                '/skillforge.v1.IdentityService/EraseMe',
+                request_serializer=skillforge_dot_v1_dot_identity__pb2.EraseMeRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_identity__pb2.EraseMeResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -80,7 +90,8 @@ class IdentityServiceServicer:
 
     def SyncUser(self, request, context):
         """Creates the caller's account on the first login (201), refreshes it from Clerk later (200).
-        INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata or an admin.
+        INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata, which the audit log keeps,
+        or an admin.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,6 +140,58 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportMyData(self, request, context):
+        """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
+        valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
+
+        version, exportTime
+        account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+        enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+        entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+        lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+        seconds, updateTime}
+        quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+        attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+        pointsPossible, percent, passed, answers[]}
+        payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+        checkoutUrl, createTime, updateTime, expireTime}
+        certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+        issueTime, revokeTime}
+        familyLinks[]       {parentId, childId, createTime}
+        signOuts[]          {sessionId, revokeTime}
+        auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+        courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+        createTime, updateTime, publishTime}
+        courseTags[]        {courseId, tag}
+        modules[]           {id, courseId, title, position}
+        lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+        updateTime}
+        quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+        complete            true
+
+        Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
+        An export may take a minute, which is enough for about a million rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseMe(self, request, context):
+        """Erases the caller's account. It cannot be undone.
+
+        At once: the account is closed and its name, addresses and id at Clerk are gone, so that no token is accepted for it
+        anywhere within a second and a new sign-up is a new account; family links end; the caller's own courses are archived.
+        Within minutes: answers, positions in videos and printed certificates are deleted. Under a pseudonym stay: payments,
+        enrollments, results, and certificates, which stay verifiable with the pseudonym as the student's name.
+        Certificates of others keep the name of the caller as their instructor. Copies for a repeat with the same
+        Idempotency-Key expire within a day.
+
+        Refused: LAST_ADMIN; COURSES_WITH_STUDENTS while the caller teaches published courses that have students.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +229,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=skillforge_dot_v1_dot_identity__pb2.UpdateUserRequest.FromString,
                     response_serializer=skillforge_dot_v1_dot_identity__pb2.User.SerializeToString,
+            ),
+            'ExportMyData': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportMyData,
+                    request_deserializer=skillforge_dot_v1_dot_identity__pb2.ExportMyDataRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'EraseMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseMe,
+                    request_deserializer=skillforge_dot_v1_dot_identity__pb2.EraseMeRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_identity__pb2.EraseMeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -358,6 +431,60 @@ class IdentityService:
             '/skillforge.v1.IdentityService/UpdateUser',
             skillforge_dot_v1_dot_identity__pb2.UpdateUserRequest.SerializeToString,
             skillforge_dot_v1_dot_identity__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMyData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/skillforge.v1.IdentityService/ExportMyData',
+            skillforge_dot_v1_dot_identity__pb2.ExportMyDataRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.IdentityService/EraseMe',
+            skillforge_dot_v1_dot_identity__pb2.EraseMeRequest.SerializeToString,
+            skillforge_dot_v1_dot_identity__pb2.EraseMeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,7 +37,8 @@ class IdentityServiceStub:
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
     SyncUser: _grpc.UnaryUnaryMultiCallable[_identity_pb2.SyncUserRequest, _identity_pb2.User]
     """Creates the caller's account on the first login (201), refreshes it from Clerk later (200).
-    INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata or an admin.
+    INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata, which the audit log keeps,
+    or an admin.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.User]
     """The caller's own account."""
@@ -53,6 +54,50 @@ class IdentityServiceStub:
     """One account."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_identity_pb2.UpdateUserRequest, _identity_pb2.User]
     """Changes a role or a status, effective everywhere within a second. The last active admin stays one."""
+    ExportMyData: _grpc.UnaryStreamMultiCallable[_identity_pb2.ExportMyDataRequest, _httpbody_pb2.HttpBody]
+    """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
+    valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
+
+      version, exportTime
+      account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+      enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+      entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+      lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                           seconds, updateTime}
+      quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+      attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                           pointsPossible, percent, passed, answers[]}
+      payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                           checkoutUrl, createTime, updateTime, expireTime}
+      certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                           issueTime, revokeTime}
+      familyLinks[]       {parentId, childId, createTime}
+      signOuts[]          {sessionId, revokeTime}
+      auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+      courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                           createTime, updateTime, publishTime}
+      courseTags[]        {courseId, tag}
+      modules[]           {id, courseId, title, position}
+      lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                           updateTime}
+      quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+      complete            true
+
+    Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
+    An export may take a minute, which is enough for about a million rows.
+    """
+    EraseMe: _grpc.UnaryUnaryMultiCallable[_identity_pb2.EraseMeRequest, _identity_pb2.EraseMeResponse]
+    """Erases the caller's account. It cannot be undone.
+
+    At once: the account is closed and its name, addresses and id at Clerk are gone, so that no token is accepted for it
+    anywhere within a second and a new sign-up is a new account; family links end; the caller's own courses are archived.
+    Within minutes: answers, positions in videos and printed certificates are deleted. Under a pseudonym stay: payments,
+    enrollments, results, and certificates, which stay verifiable with the pseudonym as the student's name.
+    Certificates of others keep the name of the caller as their instructor. Copies for a repeat with the same
+    Idempotency-Key expire within a day.
+
+    Refused: LAST_ADMIN; COURSES_WITH_STUDENTS while the caller teaches published courses that have students.
+    """
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -61,7 +106,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SyncUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.SyncUserRequest, _identity_pb2.User]  # type: ignore[assignment]
     """Creates the caller's account on the first login (201), refreshes it from Clerk later (200).
-    INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata or an admin.
+    INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata, which the audit log keeps,
+    or an admin.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetMeRequest, _identity_pb2.User]  # type: ignore[assignment]
     """The caller's own account."""
@@ -77,6 +123,50 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """One account."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.UpdateUserRequest, _identity_pb2.User]  # type: ignore[assignment]
     """Changes a role or a status, effective everywhere within a second. The last active admin stays one."""
+    ExportMyData: _aio.UnaryStreamMultiCallable[_identity_pb2.ExportMyDataRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
+    valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
+
+      version, exportTime
+      account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+      enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+      entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+      lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                           seconds, updateTime}
+      quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+      attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                           pointsPossible, percent, passed, answers[]}
+      payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                           checkoutUrl, createTime, updateTime, expireTime}
+      certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                           issueTime, revokeTime}
+      familyLinks[]       {parentId, childId, createTime}
+      signOuts[]          {sessionId, revokeTime}
+      auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+      courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                           createTime, updateTime, publishTime}
+      courseTags[]        {courseId, tag}
+      modules[]           {id, courseId, title, position}
+      lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                           updateTime}
+      quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+      complete            true
+
+    Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
+    An export may take a minute, which is enough for about a million rows.
+    """
+    EraseMe: _aio.UnaryUnaryMultiCallable[_identity_pb2.EraseMeRequest, _identity_pb2.EraseMeResponse]  # type: ignore[assignment]
+    """Erases the caller's account. It cannot be undone.
+
+    At once: the account is closed and its name, addresses and id at Clerk are gone, so that no token is accepted for it
+    anywhere within a second and a new sign-up is a new account; family links end; the caller's own courses are archived.
+    Within minutes: answers, positions in videos and printed certificates are deleted. Under a pseudonym stay: payments,
+    enrollments, results, and certificates, which stay verifiable with the pseudonym as the student's name.
+    Certificates of others keep the name of the caller as their instructor. Copies for a repeat with the same
+    Idempotency-Key expire within a day.
+
+    Refused: LAST_ADMIN; COURSES_WITH_STUDENTS while the caller teaches published courses that have students.
+    """
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts, roles and sessions. Sign-in itself happens at Clerk; its tokens identify the caller here."""
@@ -88,7 +178,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.User, _abc.Awaitable[_identity_pb2.User]]:
         """Creates the caller's account on the first login (201), refreshes it from Clerk later (200).
-        INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata or an admin.
+        INSTRUCTOR and ADMIN are never self-chosen: they come from the token's signed metadata, which the audit log keeps,
+        or an admin.
         """
 
     @_abc_1.abstractmethod
@@ -140,5 +231,61 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.User, _abc.Awaitable[_identity_pb2.User]]:
         """Changes a role or a status, effective everywhere within a second. The last active admin stays one."""
+
+    @_abc_1.abstractmethod
+    def ExportMyData(
+        self,
+        request: _identity_pb2.ExportMyDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
+        valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
+
+          version, exportTime
+          account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+          enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+          entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+          lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                               seconds, updateTime}
+          quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+          attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                               pointsPossible, percent, passed, answers[]}
+          payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                               checkoutUrl, createTime, updateTime, expireTime}
+          certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                               issueTime, revokeTime}
+          familyLinks[]       {parentId, childId, createTime}
+          signOuts[]          {sessionId, revokeTime}
+          auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+          courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                               createTime, updateTime, publishTime}
+          courseTags[]        {courseId, tag}
+          modules[]           {id, courseId, title, position}
+          lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                               updateTime}
+          quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+          complete            true
+
+        Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
+        An export may take a minute, which is enough for about a million rows.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseMe(
+        self,
+        request: _identity_pb2.EraseMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.EraseMeResponse, _abc.Awaitable[_identity_pb2.EraseMeResponse]]:
+        """Erases the caller's account. It cannot be undone.
+
+        At once: the account is closed and its name, addresses and id at Clerk are gone, so that no token is accepted for it
+        anywhere within a second and a new sign-up is a new account; family links end; the caller's own courses are archived.
+        Within minutes: answers, positions in videos and printed certificates are deleted. Under a pseudonym stay: payments,
+        enrollments, results, and certificates, which stay verifiable with the pseudonym as the student's name.
+        Certificates of others keep the name of the caller as their instructor. Copies for a repeat with the same
+        Idempotency-Key expire within a day.
+
+        Refused: LAST_ADMIN; COURSES_WITH_STUDENTS while the caller teaches published courses that have students.
+        """
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from skillforge.options.v1 import options_pb2 as skillforge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cskillforge/v1/progress.proto\x12\rskillforge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#skillforge/options/v1/options.proto\"r\n\x0fLectureProgress\x12\x12\n\nlecture_id\x18\x01 \x01(\t\x12\x31\n\rcomplete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10position_seconds\x18\x03 \x01(\x05\"h\n\x0eModuleProgress\x12\x11\n\tmodule_id\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x1a\n\x12lectures_completed\x18\x03 \x01(\x05\x12\x16\n\x0electures_total\x18\x04 \x01(\x05\"W\n\x0cQuizProgress\x12\x0f\n\x07quiz_id\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x65st_percent\x18\x02 \x01(\x01\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\"\xba\x03\n\x0e\x43ourseProgress\x12\x11\n\tcourse_id\x18\x01 \x01(\t\x12\x12\n\nstudent_id\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x1a\n\x12lectures_completed\x18\x04 \x01(\x05\x12\x16\n\x0electures_total\x18\x05 \x01(\x05\x12.\n\x07modules\x18\x06 \x03(\x0b\x32\x1d.skillforge.v1.ModuleProgress\x12\x30\n\x08lectures\x18\x07 \x03(\x0b\x32\x1e.skillforge.v1.LectureProgress\x12,\n\x07quizzes\x18\x08 \x03(\x0b\x32\x1b.skillforge.v1.QuizProgress\x12)\n\x04\x65xam\x18\t \x01(\x0b\x32\x1b.skillforge.v1.QuizProgress\x12\x16\n\x0e\x63\x65rtificate_id\x18\n \x01(\t\x12\x36\n\x12last_activity_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd8\x01\n\x12MarkLectureRequest\x12\x1c\n\nlecture_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x16\n\tcompleted\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12*\n\x10position_seconds\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00H\x01\x88\x01\x01\x12)\n\x0fwatched_seconds\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00H\x02\x88\x01\x01\x42\x0c\n\n_completedB\x13\n\x11_position_secondsB\x12\n\x10_watched_seconds\"u\n\x13MarkLectureResponse\x12/\n\x07lecture\x18\x01 \x01(\x0b\x32\x1e.skillforge.v1.LectureProgress\x12-\n\x06\x63ourse\x18\x02 \x01(\x0b\x32\x1d.skillforge.v1.CourseProgress\"X\n\x18GetCourseProgressRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nstudent_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x32\x97\x02\n\x0fProgressService\x12y\n\x0bMarkLecture\x12!.skillforge.v1.MarkLectureRequest\x1a\".skillforge.v1.MarkLectureResponse\"#\x82\x80\x19\x03\n\x01\x06\x82\xd3\xe4\x93\x02\x16\"\x11/progress/lecture:\x01*\x12\x88\x01\n\x11GetCourseProgress\x12\'.skillforge.v1.GetCourseProgressRequest\x1a\x1d.skillforge.v1.CourseProgress\"+\x82\x80\x19\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x1e\x12\x1c/progress/course/{course_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cskillforge/v1/progress.proto\x12\rskillforge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#skillforge/options/v1/options.proto\"r\n\x0fLectureProgress\x12\x12\n\nlecture_id\x18\x01 \x01(\t\x12\x31\n\rcomplete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10position_seconds\x18\x03 \x01(\x05\"h\n\x0eModuleProgress\x12\x11\n\tmodule_id\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x1a\n\x12lectures_completed\x18\x03 \x01(\x05\x12\x16\n\x0electures_total\x18\x04 \x01(\x05\"W\n\x0cQuizProgress\x12\x0f\n\x07quiz_id\x18\x01 \x01(\t\x12\x14\n\x0c\x62\x65st_percent\x18\x02 \x01(\x01\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x05\"\xba\x03\n\x0e\x43ourseProgress\x12\x11\n\tcourse_id\x18\x01 \x01(\t\x12\x12\n\nstudent_id\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\x12\x1a\n\x12lectures_completed\x18\x04 \x01(\x05\x12\x16\n\x0electures_total\x18\x05 \x01(\x05\x12.\n\x07modules\x18\x06 \x03(\x0b\x32\x1d.skillforge.v1.ModuleProgress\x12\x30\n\x08lectures\x18\x07 \x03(\x0b\x32\x1e.skillforge.v1.LectureProgress\x12,\n\x07quizzes\x18\x08 \x03(\x0b\x32\x1b.skillforge.v1.QuizProgress\x12)\n\x04\x65xam\x18\t \x01(\x0b\x32\x1b.skillforge.v1.QuizProgress\x12\x16\n\x0e\x63\x65rtificate_id\x18\n \x01(\t\x12\x36\n\x12last_activity_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd8\x01\n\x12MarkLectureRequest\x12\x1c\n\nlecture_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x16\n\tcompleted\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12*\n\x10position_seconds\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00H\x01\x88\x01\x01\x12)\n\x0fwatched_seconds\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\x80\xa3\x05(\x00H\x02\x88\x01\x01\x42\x0c\n\n_completedB\x13\n\x11_position_secondsB\x12\n\x10_watched_seconds\"u\n\x13MarkLectureResponse\x12/\n\x07lecture\x18\x01 \x01(\x0b\x32\x1e.skillforge.v1.LectureProgress\x12-\n\x06\x63ourse\x18\x02 \x01(\x0b\x32\x1d.skillforge.v1.CourseProgress\"X\n\x18GetCourseProgressRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1f\n\nstudent_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\"\xd6\x03\n\x05Grade\x12\x12\n\nstudent_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0f\n\x07percent\x18\x04 \x01(\x05\x12\x1a\n\x12lectures_completed\x18\x05 \x01(\x05\x12\x16\n\x0electures_total\x18\x06 \x01(\x05\x12!\n\x14quiz_average_percent\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x65xam_best_percent\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x65xam_passed\x18\t \x01(\x08\x12\x1a\n\rscore_percent\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x36\n\x12last_activity_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65nroll_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x17\n\x15_quiz_average_percentB\x14\n\x12_exam_best_percentB\x10\n\x0e_score_percent\"\xb9\x01\n\x11ListGradesRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x39\n\x08order_by\x18\x04 \x01(\x0e\x32\x1d.skillforge.v1.GradebookOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x12\n\ndescending\x18\x05 \x01(\x08\"S\n\x12ListGradesResponse\x12$\n\x06grades\x18\x01 \x03(\x0b\x32\x14.skillforge.v1.Grade\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x81\x01\n\x13\x45xportGradesRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\x08order_by\x18\x02 \x01(\x0e\x32\x1d.skillforge.v1.GradebookOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x12\n\ndescending\x18\x03 \x01(\x08*\xc8\x01\n\x0eGradebookOrder\x12\x1f\n\x1bGRADEBOOK_ORDER_UNSPECIFIED\x10\x00\x12\x18\n\x14GRADEBOOK_ORDER_NAME\x10\x01\x12\x1c\n\x18GRADEBOOK_ORDER_PROGRESS\x10\x02\x12\x19\n\x15GRADEBOOK_ORDER_SCORE\x10\x03\x12!\n\x1dGRADEBOOK_ORDER_LAST_ACTIVITY\x10\x04\x12\x1f\n\x1bGRADEBOOK_ORDER_ENROLL_TIME\x10\x05\x32\xb0\x04\n\x0fProgressService\x12y\n\x0bMarkLecture\x12!.skillforge.v1.MarkLectureRequest\x1a\".skillforge.v1.MarkLectureResponse\"#\x82\x80\x19\x03\n\x01\x06\x82\xd3\xe4\x93\x02\x16\"\x11/progress/lecture:\x01*\x12\x88\x01\n\x11GetCourseProgress\x12\'.skillforge.v1.GetCourseProgressRequest\x1a\x1d.skillforge.v1.CourseProgress\"+\x82\x80\x19\x03\n\x01\x03\x82\xd3\xe4\x93\x02\x1e\x12\x1c/progress/course/{course_id}\x12\x88\x01\n\nListGrades\x12 .skillforge.v1.ListGradesRequest\x1a!.skillforge.v1.ListGradesResponse\"5\x82\x80\x19\x04\n\x02\x05\x04\x82\xd3\xe4\x93\x02\'\x12%/progress/course/{course_id}/students\x12\x8b\x01\n\x0c\x45xportGrades\x12\".skillforge.v1.ExportGradesRequest\x1a\x14.google.api.HttpBody\"?\x82\x80\x19\x0e\n\x02\x05\x04:\x08text/csv\x82\xd3\xe4\x93\x02\'\x12%/progress/course/{course_id}/students0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,24 +46,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCOURSEPROGRESSREQUEST'].fields_by_name['course_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETCOURSEPROGRESSREQUEST'].fields_by_name['student_id']._loaded_options = None
   _globals['_GETCOURSEPROGRESSREQUEST'].fields_by_name['student_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_LISTGRADESREQUEST'].fields_by_name['course_id']._loaded_options = None
+  _globals['_LISTGRADESREQUEST'].fields_by_name['course_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTGRADESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTGRADESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTGRADESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTGRADESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_LISTGRADESREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_LISTGRADESREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_EXPORTGRADESREQUEST'].fields_by_name['course_id']._loaded_options = None
+  _globals['_EXPORTGRADESREQUEST'].fields_by_name['course_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_EXPORTGRADESREQUEST'].fields_by_name['order_by']._loaded_options = None
+  _globals['_EXPORTGRADESREQUEST'].fields_by_name['order_by']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_PROGRESSSERVICE'].methods_by_name['MarkLecture']._loaded_options = None
   _globals['_PROGRESSSERVICE'].methods_by_name['MarkLecture']._serialized_options = b'\202\200\031\003\n\001\006\202\323\344\223\002\026\"\021/progress/lecture:\001*'
   _globals['_PROGRESSSERVICE'].methods_by_name['GetCourseProgress']._loaded_options = None
   _globals['_PROGRESSSERVICE'].methods_by_name['GetCourseProgress']._serialized_options = b'\202\200\031\003\n\001\003\202\323\344\223\002\036\022\034/progress/course/{course_id}'
-  _globals['_LECTUREPROGRESS']._serialized_start=176
-  _globals['_LECTUREPROGRESS']._serialized_end=290
-  _globals['_MODULEPROGRESS']._serialized_start=292
-  _globals['_MODULEPROGRESS']._serialized_end=396
-  _globals['_QUIZPROGRESS']._serialized_start=398
-  _globals['_QUIZPROGRESS']._serialized_end=485
-  _globals['_COURSEPROGRESS']._serialized_start=488
-  _globals['_COURSEPROGRESS']._serialized_end=930
-  _globals['_MARKLECTUREREQUEST']._serialized_start=933
-  _globals['_MARKLECTUREREQUEST']._serialized_end=1149
-  _globals['_MARKLECTURERESPONSE']._serialized_start=1151
-  _globals['_MARKLECTURERESPONSE']._serialized_end=1268
-  _globals['_GETCOURSEPROGRESSREQUEST']._serialized_start=1270
-  _globals['_GETCOURSEPROGRESSREQUEST']._serialized_end=1358
-  _globals['_PROGRESSSERVICE']._serialized_start=1361
-  _globals['_PROGRESSSERVICE']._serialized_end=1640
+  _globals['_PROGRESSSERVICE'].methods_by_name['ListGrades']._loaded_options = None
+  _globals['_PROGRESSSERVICE'].methods_by_name['ListGrades']._serialized_options = b'\202\200\031\004\n\002\005\004\202\323\344\223\002\'\022%/progress/course/{course_id}/students'
+  _globals['_PROGRESSSERVICE'].methods_by_name['ExportGrades']._loaded_options = None
+  _globals['_PROGRESSSERVICE'].methods_by_name['ExportGrades']._serialized_options = b'\202\200\031\016\n\002\005\004:\010text/csv\202\323\344\223\002\'\022%/progress/course/{course_id}/students'
+  _globals['_GRADEBOOKORDER']._serialized_start=2266
+  _globals['_GRADEBOOKORDER']._serialized_end=2466
+  _globals['_LECTUREPROGRESS']._serialized_start=203
+  _globals['_LECTUREPROGRESS']._serialized_end=317
+  _globals['_MODULEPROGRESS']._serialized_start=319
+  _globals['_MODULEPROGRESS']._serialized_end=423
+  _globals['_QUIZPROGRESS']._serialized_start=425
+  _globals['_QUIZPROGRESS']._serialized_end=512
+  _globals['_COURSEPROGRESS']._serialized_start=515
+  _globals['_COURSEPROGRESS']._serialized_end=957
+  _globals['_MARKLECTUREREQUEST']._serialized_start=960
+  _globals['_MARKLECTUREREQUEST']._serialized_end=1176
+  _globals['_MARKLECTURERESPONSE']._serialized_start=1178
+  _globals['_MARKLECTURERESPONSE']._serialized_end=1295
+  _globals['_GETCOURSEPROGRESSREQUEST']._serialized_start=1297
+  _globals['_GETCOURSEPROGRESSREQUEST']._serialized_end=1385
+  _globals['_GRADE']._serialized_start=1388
+  _globals['_GRADE']._serialized_end=1858
+  _globals['_LISTGRADESREQUEST']._serialized_start=1861
+  _globals['_LISTGRADESREQUEST']._serialized_end=2046
+  _globals['_LISTGRADESRESPONSE']._serialized_start=2048
+  _globals['_LISTGRADESRESPONSE']._serialized_end=2131
+  _globals['_EXPORTGRADESREQUEST']._serialized_start=2134
+  _globals['_EXPORTGRADESREQUEST']._serialized_end=2263
+  _globals['_PROGRESSSERVICE']._serialized_start=2469
+  _globals['_PROGRESSSERVICE']._serialized_end=3029
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _GradebookOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GradebookOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GradebookOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRADEBOOK_ORDER_UNSPECIFIED: _GradebookOrder.ValueType  # 0
+    """By name."""
+    GRADEBOOK_ORDER_NAME: _GradebookOrder.ValueType  # 1
+    GRADEBOOK_ORDER_PROGRESS: _GradebookOrder.ValueType  # 2
+    GRADEBOOK_ORDER_SCORE: _GradebookOrder.ValueType  # 3
+    GRADEBOOK_ORDER_LAST_ACTIVITY: _GradebookOrder.ValueType  # 4
+    GRADEBOOK_ORDER_ENROLL_TIME: _GradebookOrder.ValueType  # 5
+
+class GradebookOrder(_GradebookOrder, metaclass=_GradebookOrderEnumTypeWrapper):
+    """Ascending unless `descending` is set; students who are equal in it come in the order of their ids."""
+
+GRADEBOOK_ORDER_UNSPECIFIED: GradebookOrder.ValueType  # 0
+"""By name."""
+GRADEBOOK_ORDER_NAME: GradebookOrder.ValueType  # 1
+GRADEBOOK_ORDER_PROGRESS: GradebookOrder.ValueType  # 2
+GRADEBOOK_ORDER_SCORE: GradebookOrder.ValueType  # 3
+GRADEBOOK_ORDER_LAST_ACTIVITY: GradebookOrder.ValueType  # 4
+GRADEBOOK_ORDER_ENROLL_TIME: GradebookOrder.ValueType  # 5
+Global___GradebookOrder: _TypeAlias = GradebookOrder  # noqa: Y015
 
 @_typing.final
 class LectureProgress(_message.Message):
@@ -260,3 +287,161 @@ class GetCourseProgressRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCourseProgressRequest: _TypeAlias = GetCourseProgressRequest  # noqa: Y015
+
+@_typing.final
+class Grade(_message.Message):
+    """A student's line in the gradebook."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STUDENT_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    LECTURES_COMPLETED_FIELD_NUMBER: _builtins.int
+    LECTURES_TOTAL_FIELD_NUMBER: _builtins.int
+    QUIZ_AVERAGE_PERCENT_FIELD_NUMBER: _builtins.int
+    EXAM_BEST_PERCENT_FIELD_NUMBER: _builtins.int
+    EXAM_PASSED_FIELD_NUMBER: _builtins.int
+    SCORE_PERCENT_FIELD_NUMBER: _builtins.int
+    LAST_ACTIVITY_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETE_TIME_FIELD_NUMBER: _builtins.int
+    ENROLL_TIME_FIELD_NUMBER: _builtins.int
+    student_id: _builtins.str
+    display_name: _builtins.str
+    email: _builtins.str
+    percent: _builtins.int
+    """Complete lectures of those in the outline, rounded down."""
+    lectures_completed: _builtins.int
+    lectures_total: _builtins.int
+    quiz_average_percent: _builtins.float
+    """The average of the best results in the lecture quizzes tried; unset: none yet."""
+    exam_best_percent: _builtins.float
+    """The best result in the final exam; unset: none yet."""
+    exam_passed: _builtins.bool
+    score_percent: _builtins.float
+    """The average of the best results in quizzes and exam, by which `GRADEBOOK_ORDER_SCORE` orders; unset: none yet."""
+    @_builtins.property
+    def last_activity_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset: the student has not begun."""
+
+    @_builtins.property
+    def complete_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset: not completed."""
+
+    @_builtins.property
+    def enroll_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        student_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        email: _builtins.str = ...,
+        percent: _builtins.int = ...,
+        lectures_completed: _builtins.int = ...,
+        lectures_total: _builtins.int = ...,
+        quiz_average_percent: _builtins.float | None = ...,
+        exam_best_percent: _builtins.float | None = ...,
+        exam_passed: _builtins.bool = ...,
+        score_percent: _builtins.float | None = ...,
+        last_activity_time: _timestamp_pb2.Timestamp | None = ...,
+        complete_time: _timestamp_pb2.Timestamp | None = ...,
+        enroll_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_exam_best_percent", b"_exam_best_percent", "_quiz_average_percent", b"_quiz_average_percent", "_score_percent", b"_score_percent", "complete_time", b"complete_time", "enroll_time", b"enroll_time", "exam_best_percent", b"exam_best_percent", "last_activity_time", b"last_activity_time", "quiz_average_percent", b"quiz_average_percent", "score_percent", b"score_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exam_best_percent", b"_exam_best_percent", "_quiz_average_percent", b"_quiz_average_percent", "_score_percent", b"_score_percent", "complete_time", b"complete_time", "display_name", b"display_name", "email", b"email", "enroll_time", b"enroll_time", "exam_best_percent", b"exam_best_percent", "exam_passed", b"exam_passed", "last_activity_time", b"last_activity_time", "lectures_completed", b"lectures_completed", "lectures_total", b"lectures_total", "percent", b"percent", "quiz_average_percent", b"quiz_average_percent", "score_percent", b"score_percent", "student_id", b"student_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__exam_best_percent: _TypeAlias = _typing.Literal["exam_best_percent"]  # noqa: Y015
+    _WhichOneofArgType__exam_best_percent: _TypeAlias = _typing.Literal["_exam_best_percent", b"_exam_best_percent"]  # noqa: Y015
+    _WhichOneofReturnType__quiz_average_percent: _TypeAlias = _typing.Literal["quiz_average_percent"]  # noqa: Y015
+    _WhichOneofArgType__quiz_average_percent: _TypeAlias = _typing.Literal["_quiz_average_percent", b"_quiz_average_percent"]  # noqa: Y015
+    _WhichOneofReturnType__score_percent: _TypeAlias = _typing.Literal["score_percent"]  # noqa: Y015
+    _WhichOneofArgType__score_percent: _TypeAlias = _typing.Literal["_score_percent", b"_score_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exam_best_percent) -> _WhichOneofReturnType__exam_best_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quiz_average_percent) -> _WhichOneofReturnType__quiz_average_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_percent) -> _WhichOneofReturnType__score_percent | None: ...
+
+Global___Grade: _TypeAlias = Grade  # noqa: Y015
+
+@_typing.final
+class ListGradesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    page_size: _builtins.int
+    page_token: _builtins.str
+    order_by: Global___GradebookOrder.ValueType
+    descending: _builtins.bool
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        order_by: Global___GradebookOrder.ValueType = ...,
+        descending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id", "descending", b"descending", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGradesRequest: _TypeAlias = ListGradesRequest  # noqa: Y015
+
+@_typing.final
+class ListGradesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRADES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    @_builtins.property
+    def grades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grade]: ...
+    def __init__(
+        self,
+        *,
+        grades: _abc.Iterable[Global___Grade] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grades", b"grades", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGradesResponse: _TypeAlias = ListGradesResponse  # noqa: Y015
+
+@_typing.final
+class ExportGradesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_BY_FIELD_NUMBER: _builtins.int
+    DESCENDING_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    order_by: Global___GradebookOrder.ValueType
+    descending: _builtins.bool
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+        order_by: Global___GradebookOrder.ValueType = ...,
+        descending: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id", "descending", b"descending", "order_by", b"order_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportGradesRequest: _TypeAlias = ExportGradesRequest  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from skillforge.v1 import progress_pb2 as skillforge_dot_v1_dot_progress__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -45,6 +46,16 @@ class ProgressServiceStub:
                 request_serializer=skillforge_dot_v1_dot_progress__pb2.GetCourseProgressRequest.SerializeToString,
                 response_deserializer=skillforge_dot_v1_dot_progress__pb2.CourseProgress.FromString,
                 _registered_method=True)
+        self.ListGrades = channel.unary_unary(
+                '/skillforge.v1.ProgressService/ListGrades',
+                request_serializer=skillforge_dot_v1_dot_progress__pb2.ListGradesRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_progress__pb2.ListGradesResponse.FromString,
+                _registered_method=True)
+        self.ExportGrades = channel.unary_stream(
+                '/skillforge.v1.ProgressService/ExportGrades',
+                request_serializer=skillforge_dot_v1_dot_progress__pb2.ExportGradesRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
 
 
 class ProgressServiceServicer:
@@ -60,7 +71,21 @@ class ProgressServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCourseProgress(self, request, context):
-        """A student's progress in a course: the caller's own, or with `studentId` one of the instructor's students.
+        """A student's progress in a course: the caller's own, or with `studentId` a child's, or one of the instructor's students.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListGrades(self, request, context):
+        """The students of a course who have access now, with their results: a page of the gradebook.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportGrades(self, request, context):
+        """The whole gradebook as CSV (RFC 4180, UTF-8, a header line), for those who ask for `text/csv`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -78,6 +103,16 @@ def add_ProgressServiceServicer_to_server(servicer, server):
                     servicer.GetCourseProgress,
                     request_deserializer=skillforge_dot_v1_dot_progress__pb2.GetCourseProgressRequest.FromString,
                     response_serializer=skillforge_dot_v1_dot_progress__pb2.CourseProgress.SerializeToString,
+            ),
+            'ListGrades': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGrades,
+                    request_deserializer=skillforge_dot_v1_dot_progress__pb2.ListGradesRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_progress__pb2.ListGradesResponse.SerializeToString,
+            ),
+            'ExportGrades': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportGrades,
+                    request_deserializer=skillforge_dot_v1_dot_progress__pb2.ExportGradesRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +170,60 @@ class ProgressService:
             '/skillforge.v1.ProgressService/GetCourseProgress',
             skillforge_dot_v1_dot_progress__pb2.GetCourseProgressRequest.SerializeToString,
             skillforge_dot_v1_dot_progress__pb2.CourseProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGrades(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.ProgressService/ListGrades',
+            skillforge_dot_v1_dot_progress__pb2.ListGradesRequest.SerializeToString,
+            skillforge_dot_v1_dot_progress__pb2.ListGradesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportGrades(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/skillforge.v1.ProgressService/ExportGrades',
+            skillforge_dot_v1_dot_progress__pb2.ExportGradesRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from google.api import httpbody_pb2 as _httpbody_pb2
 from grpc import aio as _aio
 from skillforge.v1 import progress_pb2 as _progress_pb2
 import abc as _abc_1
@@ -38,7 +39,11 @@ class ProgressServiceStub:
     `completed: false` does not take a completion back.
     """
     GetCourseProgress: _grpc.UnaryUnaryMultiCallable[_progress_pb2.GetCourseProgressRequest, _progress_pb2.CourseProgress]
-    """A student's progress in a course: the caller's own, or with `studentId` one of the instructor's students."""
+    """A student's progress in a course: the caller's own, or with `studentId` a child's, or one of the instructor's students."""
+    ListGrades: _grpc.UnaryUnaryMultiCallable[_progress_pb2.ListGradesRequest, _progress_pb2.ListGradesResponse]
+    """The students of a course who have access now, with their results: a page of the gradebook."""
+    ExportGrades: _grpc.UnaryStreamMultiCallable[_progress_pb2.ExportGradesRequest, _httpbody_pb2.HttpBody]
+    """The whole gradebook as CSV (RFC 4180, UTF-8, a header line), for those who ask for `text/csv`."""
 
 @_typing.type_check_only
 class ProgressServiceAsyncStub(ProgressServiceStub):
@@ -50,7 +55,11 @@ class ProgressServiceAsyncStub(ProgressServiceStub):
     `completed: false` does not take a completion back.
     """
     GetCourseProgress: _aio.UnaryUnaryMultiCallable[_progress_pb2.GetCourseProgressRequest, _progress_pb2.CourseProgress]  # type: ignore[assignment]
-    """A student's progress in a course: the caller's own, or with `studentId` one of the instructor's students."""
+    """A student's progress in a course: the caller's own, or with `studentId` a child's, or one of the instructor's students."""
+    ListGrades: _aio.UnaryUnaryMultiCallable[_progress_pb2.ListGradesRequest, _progress_pb2.ListGradesResponse]  # type: ignore[assignment]
+    """The students of a course who have access now, with their results: a page of the gradebook."""
+    ExportGrades: _aio.UnaryStreamMultiCallable[_progress_pb2.ExportGradesRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The whole gradebook as CSV (RFC 4180, UTF-8, a header line), for those who ask for `text/csv`."""
 
 class ProgressServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a student has done in a course."""
@@ -71,6 +80,22 @@ class ProgressServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _progress_pb2.GetCourseProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_progress_pb2.CourseProgress, _abc.Awaitable[_progress_pb2.CourseProgress]]:
-        """A student's progress in a course: the caller's own, or with `studentId` one of the instructor's students."""
+        """A student's progress in a course: the caller's own, or with `studentId` a child's, or one of the instructor's students."""
+
+    @_abc_1.abstractmethod
+    def ListGrades(
+        self,
+        request: _progress_pb2.ListGradesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_progress_pb2.ListGradesResponse, _abc.Awaitable[_progress_pb2.ListGradesResponse]]:
+        """The students of a course who have access now, with their results: a page of the gradebook."""
+
+    @_abc_1.abstractmethod
+    def ExportGrades(
+        self,
+        request: _progress_pb2.ExportGradesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_httpbody_pb2.HttpBody], _abc.AsyncIterator[_httpbody_pb2.HttpBody]]:
+        """The whole gradebook as CSV (RFC 4180, UTF-8, a header line), for those who ask for `text/csv`."""
 
 def add_ProgressServiceServicer_to_server(servicer: ProgressServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

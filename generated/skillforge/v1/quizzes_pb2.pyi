@@ -51,7 +51,9 @@ class _QuestionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Question
     QUESTION_KIND_TRUE_FALSE: _QuestionKind.ValueType  # 3
     """Choices with the ids "true" and "false", made by the server when left out."""
     QUESTION_KIND_SHORT_TEXT: _QuestionKind.ValueType  # 4
-    """A short text, compared without case, width and surrounding space."""
+    """A short text, compared without case, width, superfluous space, invisible characters and the typographer's quotation
+    marks and dashes. Letters of another script that only look alike are other letters.
+    """
     QUESTION_KIND_NUMERIC: _QuestionKind.ValueType  # 5
     """A number, right within the key's tolerance."""
 
@@ -65,7 +67,9 @@ QUESTION_KIND_MULTIPLE_CHOICE: QuestionKind.ValueType  # 2
 QUESTION_KIND_TRUE_FALSE: QuestionKind.ValueType  # 3
 """Choices with the ids "true" and "false", made by the server when left out."""
 QUESTION_KIND_SHORT_TEXT: QuestionKind.ValueType  # 4
-"""A short text, compared without case, width and surrounding space."""
+"""A short text, compared without case, width, superfluous space, invisible characters and the typographer's quotation
+marks and dashes. Letters of another script that only look alike are other letters.
+"""
 QUESTION_KIND_NUMERIC: QuestionKind.ValueType  # 5
 """A number, right within the key's tolerance."""
 Global___QuestionKind: _TypeAlias = QuestionKind  # noqa: Y015

@@ -171,7 +171,8 @@ class QuizzesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SaveAnswers(self, request, context):
-        """Saves answers without submitting; they replace those saved before. Not after the deadline.
+        """Saves answers without submitting. They are the whole sheet and replace the one saved before: of several devices, the
+        one that saves last wins whole. Not after the deadline.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -53,7 +53,9 @@ class QuizzesServiceStub:
     GetAttempt: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.GetAttemptRequest, _quizzes_pb2.Attempt]
     """One attempt. Keys, explanations and results are there once it is submitted."""
     SaveAnswers: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.SaveAnswersRequest, _quizzes_pb2.Attempt]
-    """Saves answers without submitting; they replace those saved before. Not after the deadline."""
+    """Saves answers without submitting. They are the whole sheet and replace the one saved before: of several devices, the
+    one that saves last wins whole. Not after the deadline.
+    """
     SubmitAttempt: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.SubmitAttemptRequest, _quizzes_pb2.Attempt]
     """Submits and grades. Without answers the saved ones count; after the deadline only those do.
     A repeat returns the graded attempt.
@@ -83,7 +85,9 @@ class QuizzesServiceAsyncStub(QuizzesServiceStub):
     GetAttempt: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.GetAttemptRequest, _quizzes_pb2.Attempt]  # type: ignore[assignment]
     """One attempt. Keys, explanations and results are there once it is submitted."""
     SaveAnswers: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.SaveAnswersRequest, _quizzes_pb2.Attempt]  # type: ignore[assignment]
-    """Saves answers without submitting; they replace those saved before. Not after the deadline."""
+    """Saves answers without submitting. They are the whole sheet and replace the one saved before: of several devices, the
+    one that saves last wins whole. Not after the deadline.
+    """
     SubmitAttempt: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.SubmitAttemptRequest, _quizzes_pb2.Attempt]  # type: ignore[assignment]
     """Submits and grades. Without answers the saved ones count; after the deadline only those do.
     A repeat returns the graded attempt.
@@ -176,7 +180,9 @@ class QuizzesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quizzes_pb2.SaveAnswersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quizzes_pb2.Attempt, _abc.Awaitable[_quizzes_pb2.Attempt]]:
-        """Saves answers without submitting; they replace those saved before. Not after the deadline."""
+        """Saves answers without submitting. They are the whole sheet and replace the one saved before: of several devices, the
+        one that saves last wins whole. Not after the deadline.
+        """
 
     @_abc_1.abstractmethod
     def SubmitAttempt(

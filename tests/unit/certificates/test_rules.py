@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.certificates.rules import ALPHABET, check_character, new_certificate_id, read_certificate_id
+from core.certificates.rules import check_character, new_certificate_id, read_certificate_id
+from core.crockford import ALPHABET
 from core.errors import InvalidArgument
 
 BODIES = st.text(alphabet=ALPHABET, min_size=26, max_size=26)

@@ -71,7 +71,7 @@ BAD = [
         Question(kind=SHORT_TEXT, choices=TWO, answer_key=AnswerKey(choice_ids=["a"])),
         ["questions[0].choices kind", f"{KEY}.choiceIds kind", f"{KEY}.acceptedTexts required"],
     ),
-    (Question(kind=SHORT_TEXT, answer_key=AnswerKey(accepted_texts=["x", "\u3000"])), [f"{KEY}.acceptedTexts[1] blank"]),
+    (Question(kind=SHORT_TEXT, answer_key=AnswerKey(accepted_texts=["x", "\u3000\u200b"])), [f"{KEY}.acceptedTexts[1] blank"]),
     (Question(kind=NUMERIC), [f"{KEY}.number required"]),
     (
         Question(kind=SHORT_TEXT, answer_key=AnswerKey(accepted_texts=["x"], number=1, tolerance=1)),

@@ -59,6 +59,23 @@ def test_texts_are_compared_without_case_width_and_space(text: str, right: bool)
 
 
 @pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("don't stop", True),
+        ("don\u2019t stop", True),
+        ("don\u2018t\u200b stop\ufeff", True),
+        ("do\u00adn't stop", True),
+        ("d\u043en't stop", False),  # a Cyrillic o
+        ("dont stop", False),
+        ("don't-stop", False),
+    ],
+)
+def test_what_a_keyboard_puts_in_does_not_count(text: str, right: bool) -> None:
+    assert earned(AnswerKey(accepted_texts=["don\u02bct stop"]), SHORT_TEXT, text=text) == right
+    assert earned(AnswerKey(accepted_texts=["\u22125"]), SHORT_TEXT, text="-5") == 1
+
+
+@pytest.mark.parametrize(
     ("number", "tolerance", "answer", "right"),
     [
         (0.3, 0, 0.1 + 0.2, True),
@@ -71,6 +88,10 @@ def test_texts_are_compared_without_case_width_and_space(text: str, right: bool)
         (1e9, 0, 1e9 + 1, False),
         (1e308, 0, -1e308, False),
         (0.1, 0.2, 0.3, True),
+        (1e100, 1e100, 2e100, True),
+        (-1e100, 0, 1.7e308, False),
+        (0, 1e100, -1e308, False),
+        (5e-324, 0, 5e-324, True),
     ],
 )
 def test_numbers_are_right_within_the_tolerance(number: float, tolerance: float, answer: float, right: bool) -> None:
@@ -165,6 +186,28 @@ def test_percent_is_within_its_bounds(quiz: tuple[list[Question], list[Answer]],
     assert round(result.percent, 2) == result.percent
     assert 0 <= result.points_earned <= result.points_possible
     assert [item.question_id for item in result.results] == [item.id for item in questions]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 1000), st.integers(1, 7), st.integers(0, 7)), min_size=1, max_size=40), st.integers(0, 100)
+)
+def test_scores_that_divide_badly(parts: list[tuple[int, int, int]], pass_percent: int) -> None:
+    """Each question has points, so many right choices, of which some are picked. Counted here in whole numbers alone."""
+    whole = 420  # divisible by every number of choices
+    questions, answers, earned_parts = [], [], 0
+    for number, (points, right, picked) in enumerate(parts):
+        ids = [str(choice) for choice in range(right)]
+        questions.append(Question(id=str(number), kind=MULTIPLE, points=points, answer_key=AnswerKey(choice_ids=ids)))
+        answers.append(Answer(question_id=str(number), choice_ids=ids[:picked]))
+        earned_parts += points * (whole // right) * min(picked, right)
+    possible = sum(points for points, _, _ in parts)
+    result = rules.grade(questions, answers, pass_percent)
+    assert result.passed == (100 * earned_parts >= pass_percent * possible * whole)
+    assert 0 <= result.percent <= 100
+    assert round(result.percent * 100) == (2 * 10_000 * earned_parts + possible * whole) // (2 * possible * whole)
+    assert f"{result.percent:.2f}" == f"{round(result.percent, 2):.2f}" == f"{round(result.percent * 100) / 100:.2f}"
+    assert (result.percent == 100) >= (earned_parts == possible * whole)
+    assert abs(sum(item.points_earned for item in result.results) - result.points_earned) < 1e-6
 
 
 @given(answered(), st.randoms(use_true_random=False), st.integers(1, 2**62))

@@ -46,8 +46,9 @@ def test_nested_fields() -> None:
 def test_repeated_fields_name_the_index() -> None:
     found = violations(courses_pb2.CreateCourseRequest(title=" ", tags=["good", " bad", "x" * 51], language="?"))
     assert set(found) == {"title", "tags[1]", "tags[2]", "language"}
-    assert found["title"].description == "must not be blank"
-    assert found["tags[1]"] == Violation("tags[1]", "string.pattern", "must not be blank, nor begin or end with a space")
+    assert found["title"].description == "must not be blank, nor have line breaks or control characters"
+    assert found["tags[1]"].rule == "string.pattern"
+    assert found["tags[1]"].description.startswith("must not be blank, nor begin or end with a space")
     assert found["tags[2]"].description == "must be at most 50 characters"
     assert found["language"].description == 'must be a BCP 47 language tag such as "en"'
 

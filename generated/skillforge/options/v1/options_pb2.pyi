@@ -74,6 +74,10 @@ class _LimitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Limit.ValueType
     LIMIT_CERTIFICATES: _Limit.ValueType  # 2
     LIMIT_AI: _Limit.ValueType  # 3
     LIMIT_AUTH: _Limit.ValueType  # 4
+    LIMIT_GUESSES: _Limit.ValueType  # 5
+    """Secrets that could be guessed, such as link codes."""
+    LIMIT_PERSONAL_DATA: _Limit.ValueType  # 6
+    """All of a person's data: exporting and erasing it."""
 
 class Limit(_Limit, metaclass=_LimitEnumTypeWrapper):
     """A class of rate limits. Every call also counts against its IP's and its user's general limit."""
@@ -83,6 +87,10 @@ LIMIT_PAYMENTS: Limit.ValueType  # 1
 LIMIT_CERTIFICATES: Limit.ValueType  # 2
 LIMIT_AI: Limit.ValueType  # 3
 LIMIT_AUTH: Limit.ValueType  # 4
+LIMIT_GUESSES: Limit.ValueType  # 5
+"""Secrets that could be guessed, such as link codes."""
+LIMIT_PERSONAL_DATA: Limit.ValueType  # 6
+"""All of a person's data: exporting and erasing it."""
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 @_typing.final
@@ -95,6 +103,7 @@ class MethodOptions(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     AUDIT_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    PRODUCES_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
     """The HTTP status of success when it is not 200."""
     limit: Global___Limit.ValueType
@@ -105,6 +114,10 @@ class MethodOptions(_message.Message):
     """The action's name in the audit log, such as "course.create"; empty: not audited."""
     frame: _builtins.str
     """The name of the WebSocket frame that carries this call; empty: none."""
+    produces: _builtins.str
+    """The media type of the answer where it is not JSON, such as "text/csv". Of methods with the same verb and path,
+    the one that produces what the caller's Accept header prefers answers.
+    """
     @_builtins.property
     def access(self) -> _containers.RepeatedScalarFieldContainer[Global___Access.ValueType]: ...
     def __init__(
@@ -116,10 +129,11 @@ class MethodOptions(_message.Message):
         idempotency_key: _builtins.bool = ...,
         audit: _builtins.str = ...,
         frame: _builtins.str = ...,
+        produces: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "frame", b"frame", "idempotency_key", b"idempotency_key", "limit", b"limit", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "frame", b"frame", "idempotency_key", b"idempotency_key", "limit", b"limit", "produces", b"produces", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

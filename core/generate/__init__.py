@@ -1,0 +1,1 @@
+"""Large data for measuring and trying: whole populations, written set by set."""

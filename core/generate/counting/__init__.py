@@ -1,0 +1,1 @@
+"""The counts that analytics keeps of courses, made for whole populations at once."""
