@@ -23,6 +23,7 @@ from core.quizzes.questions import check_questions, filled
 from core.rpc.validate import check_rules
 from skillforge.v1 import courses_pb2, identity_pb2, payments_pb2, quizzes_pb2
 from tests.conftest import fresh_database
+from tests.support.polling import eventually
 from tests.support.world import Person, World, running_world
 
 SHOWN = """
@@ -54,6 +55,13 @@ class Faltering:
         raise NotImplementedError
 
 
+async def pending_payments(world: World) -> int:
+    """How many payments wait for a webhook; the school leaves none open."""
+    sql = "SELECT COUNT(*) FROM payments WHERE status = %s"
+    ((count,),) = await world.core.resources.db.fetch_all(sql, (payments_pb2.PAYMENT_STATUS_PENDING,))
+    return int(count)
+
+
 async def shown(world: World) -> Counter[tuple[Any, ...]]:
     """All the school shows, without ids and times."""
     return Counter(await world.core.resources.db.fetch_all(SHOWN))
@@ -78,6 +86,8 @@ async def test_it_is_made_once_and_an_interrupted_start_is_completed(servers: Lo
                 with pytest.raises(ExceptionGroup):
                     await make_school(Faltering(client, calls), clerk)
             assert await make_school(client, clerk)
+            # A refused card's webhook is not waited for by the school.
+            await eventually(lambda: pending_payments(world), lambda count: count == 0)
             results.append(await shown(world))
             assert not await make_school(client, clerk)
             assert await shown(world) == results[-1]
