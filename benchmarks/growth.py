@@ -137,8 +137,8 @@ def serve(servers: LocalServers, database: str, redis_db: int, pem: Path, folder
     skillforge = [sys.executable, "-m", "cli.main"]
     subprocess.run([*skillforge, "migrate"], env={**os.environ, **environment}, check=True, timeout=600, cwd=root)
     command = [*skillforge, "serve", "--port", str(port), "--grpc-port", str(grpc_port)]
-    with sides.process(command, environment, folder / f"{database}.log", f"http://127.0.0.1:{port}", cwd=root) as url:
-        yield url
+    with sides.process(command, environment, folder / f"{database}.log", f"http://127.0.0.1:{port}", cwd=root) as side:
+        yield side.url
 
 
 def measure(console: Console, options: argparse.Namespace, found: dict[str, Side]) -> dict[str, dict[str, list[float]]]:

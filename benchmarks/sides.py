@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pymysql
 
@@ -21,22 +23,31 @@ from cli.servers import LocalServers
 HERE = Path(__file__).parent
 START_SECONDS = 30.0
 GENEROUS = "1000000/1"
+HOST = "127.0.0.1"
+SKILLFORGE = (sys.executable, "-m", "cli.main")
+
+
+class Side(NamedTuple):
+    """Where a process answers, and which it is."""
+
+    url: str
+    pid: int
 
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
-def process(command: list[str], environment: Mapping[str, str], log: Path, url: str, cwd: Path | None = None) -> Iterator[str]:
-    """A server process that answers at `url`, stopped at the end."""
+def process(command: list[str], environment: Mapping[str, str], log: Path, url: str, cwd: Path | None = None) -> Iterator[Side]:
+    """A server process that answers HTTP or gRPC at `url`, stopped at the end."""
     with log.open("wb") as output:
         child = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=output, cwd=cwd)
         try:
             _await_answer(child, url, log)
-            yield url
+            yield Side(url, child.pid)
         finally:
             child.terminate()
             try:
@@ -51,7 +62,7 @@ def _await_answer(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
         try:
             urllib.request.urlopen(url + "/", timeout=2).close()
             return
-        except urllib.error.HTTPError:
+        except (urllib.error.HTTPError, http.client.BadStatusLine):  # the latter from a gRPC port
             return
         except OSError:
             time.sleep(0.05)
@@ -71,7 +82,7 @@ def load_sql(servers: LocalServers, database: str, *files: Path) -> None:
 
 
 @contextmanager
-def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[str]:
+def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[Side]:
     """The Express peer, its packages installed in `folder`."""
     for name in ("node", "npm"):
         if shutil.which(name) is None:
@@ -90,15 +101,13 @@ def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[str]:
         "NODE_ENV": "production",
         "PORT": str(port),
     }
-    with process(["node", "server.js"], environment, folder / "peer.log", f"http://127.0.0.1:{port}", cwd=home) as url:
-        yield url
+    with process(["node", "server.js"], environment, folder / "peer.log", f"http://{HOST}:{port}", cwd=home) as side:
+        yield side
 
 
-@contextmanager
-def ours(servers: LocalServers, pem: Path, folder: Path, *, workers: int = 1) -> Iterator[str]:
-    """`skillforge serve` with limits out of the way."""
+def prepare_ours(servers: LocalServers, pem: Path) -> Mapping[str, str]:
+    """Our database with its data; returns the environment of `ours`."""
     servers.create_database("skillforge")
-    port, grpc_port = free_port(), free_port()
     limits = {f"RATE_LIMIT_{name}": GENEROUS for name in ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH")}
     environment = {
         **limits,
@@ -108,19 +117,34 @@ def ours(servers: LocalServers, pem: Path, folder: Path, *, workers: int = 1) ->
         "CLERK_JWT_KEY": str(pem),
         "LOG_LEVEL": "WARNING",
     }
-    skillforge = [sys.executable, "-m", "cli.main"]
-    subprocess.run([*skillforge, "migrate"], env={**os.environ, **environment}, check=True, timeout=120, cwd=HERE.parent)
+    subprocess.run([*SKILLFORGE, "migrate"], env={**os.environ, **environment}, check=True, timeout=120, cwd=HERE.parent)
     load_sql(servers, "skillforge", HERE / "seed.sql")
-    serve = [*skillforge, "serve", "--port", str(port), "--grpc-port", str(grpc_port), "--workers", str(workers)]
-    with process(serve, environment, folder / "ours.log", f"http://127.0.0.1:{port}", cwd=HERE.parent) as url:
-        yield url
+    return environment
 
 
 @contextmanager
-def bare(body: bytes, folder: Path) -> Iterator[str]:
-    """A bare aiohttp handler that returns the same bytes to everything."""
-    (folder / "bare.json").write_bytes(body)
+def ours(environment: Mapping[str, str], folder: Path, workers: int = 1) -> Iterator[tuple[Side, Side]]:
+    """`skillforge serve` with limits out of the way: its REST port and its gRPC port."""
+    port, grpc_port = free_port(), free_port()
+    serve = [*SKILLFORGE, "serve", "--port", str(port), "--grpc-port", str(grpc_port), "--workers", str(workers)]
+    with process(serve, environment, folder / f"ours{workers}.log", f"http://{HOST}:{port}", cwd=HERE.parent) as side:
+        yield side, Side(f"http://{HOST}:{grpc_port}", side.pid)
+
+
+@contextmanager
+def bare(kind: str, body: bytes, folder: Path) -> Iterator[Side]:
+    """A side of `benchmarks.bare` that returns the same bytes to everything."""
+    file, port = folder / f"bare_{kind}", free_port()
+    file.write_bytes(body)
+    command = [sys.executable, "-m", "benchmarks.bare", kind, str(port), str(file)]
+    with process(command, {}, folder / f"bare_{kind}.log", f"http://{HOST}:{port}", cwd=HERE.parent) as side:
+        yield side
+
+
+@contextmanager
+def bare_progress(servers: LocalServers, folder: Path) -> Iterator[Side]:
+    """The side of `benchmarks.bare_progress`, on our database; cases.json and the answers are in the folder."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.bare", str(port), str(folder / "bare.json")]
-    with process(command, {}, folder / "bare.log", f"http://127.0.0.1:{port}", cwd=HERE.parent) as url:
-        yield url
+    command = [sys.executable, "-m", "benchmarks.bare_progress", str(port), str(servers.mariadb_socket), str(folder)]
+    with process(command, {}, folder / "bare_progress.log", f"http://{HOST}:{port}", cwd=HERE.parent) as side:
+        yield side

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from contract.methods import Method, load_methods
+from core.analytics.rebuild import rebuild_due
 from core.analytics.recounts import Recounts
 from core.analytics.service import AnalyticsService
 from core.audit.service import AuditService
@@ -17,6 +18,7 @@ from core.certificates.service import CertificatesService
 from core.courses import indexing
 from core.courses.catalog import CourseCatalog
 from core.courses.service import CoursesService
+from core.creations import repeats
 from core.db import Database, Migrator
 from core.enrollments.service import EnrollmentsService
 from core.families.service import FamiliesService
@@ -44,11 +46,13 @@ from skillforge.options.v1 import options_pb2
 SWEEP_SECONDS = 30.0
 SWEEP_ROWS = 500
 SWEEP_ACCOUNTS = 20
+SWEEP_AT_CLERK = 20
 SEARCH_FILL_SECONDS = 600.0
 # How soon a course's students are counted anew after a deletion, how many batches a round takes, and how many rows
 # of days that no report shows any more a sweep drops.
 RECOUNT_SECONDS = 2.0
 RECOUNT_BATCHES = 50
+MERGE_SECONDS = 600.0
 DROPPED_ROWS = 20_000
 
 
@@ -120,11 +124,16 @@ class Core:
             "grading of overdue attempts": self._grade_overdue,
             "dropping of old days of activity": self._drop_activity,
             "finishing of erasures": self._finish_erasures,
+            "deletion of erased users at Clerk": self._delete_at_clerk,
+            "dropping of old sign-outs": self._drop_sign_outs,
+            "dropping of old idempotency keys": self._drop_creations,
         }
         self._background = [asyncio.create_task(every(SWEEP_SECONDS, name, sweep)) for name, sweep in sweeps.items()]
         fill = every(SEARCH_FILL_SECONDS, "filling of the search index", lambda: indexing.fill(self.resources.db), first=0)
         recount = every(RECOUNT_SECONDS, "counting of students", lambda: self._recounts.sweep(RECOUNT_BATCHES))
-        self._background += [asyncio.create_task(fill), asyncio.create_task(recount)]
+        merge = every(MERGE_SECONDS, "merging of past days' counts", self._recounts.merge, first=RECOUNT_SECONDS)
+        rebuild = every(MERGE_SECONDS, "rebuilding of analytics", lambda: rebuild_due(self.resources.db, self._clock), first=0)
+        self._background += [asyncio.create_task(work) for work in (fill, recount, merge, rebuild)]
 
     async def close(self) -> None:
         """Stop the background work and close every connection."""
@@ -174,6 +183,15 @@ class Core:
 
     async def _finish_erasures(self) -> None:
         await self.identity.finish_erasures(self._clock(), SWEEP_ACCOUNTS)
+
+    async def _delete_at_clerk(self) -> None:
+        await self.identity.delete_at_clerk(self._clock(), SWEEP_AT_CLERK)
+
+    async def _drop_sign_outs(self) -> None:
+        await self.identity.drop_sign_outs(self._clock(), DROPPED_ROWS)
+
+    async def _drop_creations(self) -> None:
+        await repeats.forget(self.resources.db, self._clock(), DROPPED_ROWS)
 
 
 def _why(error: Exception) -> str:

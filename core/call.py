@@ -45,7 +45,7 @@ class Caller:
 class Call:
     """Who calls what, with which metadata, until when; and what the handler adds to the reply.
 
-    `now` is the call's time in UTC (one clock reading a call); `deadline` is on the event loop's clock.
+    `now` is the call's time in UTC (one clock reading a call); `deadline` is on `time.monotonic`.
     `shared_reply`: the reply is an immutable object that may be returned again (see `contract.client.Reply`).
     `audited` is set by `core.audit.record`; a method that declares an audit action and succeeds without is a defect.
     """

@@ -48,8 +48,12 @@ class Page:
         if len(rows) <= self.size:
             return rows, ""
         kept = rows[: self.size]
-        payload = orjson.dumps(key(kept[-1]))
-        return kept, _encode(self._seal(payload) + payload)
+        return kept, self.token(key(kept[-1]))
+
+    def token(self, key: Key) -> str:
+        """The token of the page behind a keyset, for one that ends without being full."""
+        payload = orjson.dumps(key)
+        return _encode(self._seal(payload) + payload)
 
 
 class Pages:

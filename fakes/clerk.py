@@ -1,7 +1,7 @@
 """A fake of Clerk: an issuer of session tokens, and the part of its Backend API that the core calls.
 
-Its wire is Clerk's: RS256 session tokens with version 2 claims, `GET /v1/jwks` and `GET /v1/users/{id}` behind the secret
-key, errors in Clerk's shape. `POST /dev/sign-in` stands for the sign-in page, which is Clerk's in production.
+Its wire is Clerk's: RS256 session tokens with version 2 claims, `GET /v1/jwks`, `GET` and `DELETE /v1/users/{id}` behind the
+secret key, errors in Clerk's shape. `POST /dev/sign-in` stands for the sign-in page, which is Clerk's in production.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class ClerkFake:
             if request.path.startswith("/dev/"):
                 return await self._handle_dev(request)
             await self.outage.check()
-            return self._handle_backend(request)
+            return await self._handle_backend(request)
         except Problem as problem:
             return problem.response()
 
@@ -125,16 +125,20 @@ class ClerkFake:
             raise Problem(503, "This fake is full of users. Empty its data folder.") from None
         return json_response({"token": token, "expiresInSeconds": self.token_seconds, "userId": user.id})
 
-    def _handle_backend(self, request: web.BaseRequest) -> web.Response:
+    async def _handle_backend(self, request: web.BaseRequest) -> web.Response:
         if not has_bearer(request, self.secret_key):
             return _clerk_error(401, "clerk_key_invalid", "Invalid authentication", "The secret key is missing or wrong.")
-        if request.method != "GET":
-            return _clerk_error(405, "method_not_allowed", "Method not allowed", "This fake only answers GET.")
-        if request.path == "/v1/jwks":
+        is_keys = request.path == "/v1/jwks"
+        if request.method not in (("GET",) if is_keys else ("GET", "DELETE")):
+            return _clerk_error(405, "method_not_allowed", "Method not allowed", "This fake answers no such method here.")
+        if is_keys:
             return json_response({"keys": [key.jwk for key in self.keys.keys]})
         user_id = request.path.removeprefix("/v1/users/")
         if (user := self.users.get(user_id)) is None:
             return _clerk_error(404, "resource_not_found", "not found", f"No user was found with id {user_id[:60]}.")
+        if request.method == "DELETE":
+            await self.users.delete(user)
+            return json_response({"object": "user", "id": user.id, "slug": None, "deleted": True})
         return json_response(user.as_clerk_json())
 
 

@@ -66,9 +66,10 @@ class FakeUser:
         }
 
 
-def user_id_of(email: str) -> str:
-    """The id of the user with an e-mail: always the same one, whatever the letters' case."""
-    return "user_" + hashlib.sha256(email.strip().lower().encode()).hexdigest()[:27]
+def user_id_of(email: str, deletions: int = 0) -> str:
+    """The id of the user with an e-mail: always the same one, whatever the letters' case, but a new one after a deletion."""
+    again = f"\0{deletions}" if deletions else ""
+    return "user_" + hashlib.sha256(f"{email.strip().lower()}{again}".encode()).hexdigest()[:27]
 
 
 class Users:
@@ -77,6 +78,8 @@ class Users:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._users: dict[str, FakeUser] = {}
+        # How many users with an e-mail were deleted, by the id of the first.
+        self._deletions: dict[str, int] = {}
         self._writing = asyncio.Lock()
 
     async def load(self) -> None:
@@ -86,14 +89,22 @@ class Users:
     def _load(self) -> None:
         for line in self._path.read_bytes().splitlines() if self._path.exists() else ():
             try:
-                user = FakeUser(**orjson.loads(line))
-            except (orjson.JSONDecodeError, TypeError):
+                self._read(orjson.loads(line))
+            except (orjson.JSONDecodeError, TypeError, KeyError):
                 continue  # the last line of a process that was killed while writing it
-            self._users[user.id] = user
         self._path.parent.mkdir(parents=True, exist_ok=True)
         new = self._path.with_suffix(".new")
-        new.write_bytes(b"".join(map(_line, self._users.values())))
+        gone = [_deletion(first_id, "", count) for first_id, count in self._deletions.items()]
+        new.write_bytes(b"".join([*gone, *map(_line, self._users.values())]))
         new.replace(self._path)
+
+    def _read(self, entry: dict[str, Any]) -> None:
+        if "deletions" in entry:
+            self._deletions[entry["first_id"]] = entry["deletions"]
+            self._users.pop(entry["deleted"], None)
+        else:
+            user = FakeUser(**entry)
+            self._users[user.id] = user
 
     def get(self, user_id: str) -> FakeUser | None:
         return self._users.get(user_id)
@@ -102,22 +113,38 @@ class Users:
         """Makes the e-mail's user, or changes what differs. Raises TooManyUsers."""
         now = int(time.time() * 1000)
         async with self._writing:
-            known = self._users.get(user_id_of(email))
+            user_id = user_id_of(email, self._deletions.get(user_id_of(email), 0))
+            known = self._users.get(user_id)
             if known is None and len(self._users) >= MAX_USERS:
                 raise TooManyUsers
-            user = known or FakeUser(user_id_of(email), email, first_name, last_name, role, now, now)
+            user = known or FakeUser(user_id, email, first_name, last_name, role, now, now)
             wanted = replace(user, email=email, first_name=first_name, last_name=last_name, role=role)
             if known is not None and wanted != known:
                 user = replace(wanted, updated_at=max(now, known.updated_at + 1))
             if user is not known:
-                await asyncio.to_thread(self._append, user)
+                await asyncio.to_thread(self._append, _line(user))
                 self._users[user.id] = user
             return user
 
-    def _append(self, user: FakeUser) -> None:
+    async def delete(self, user: FakeUser) -> None:
+        """Deletes a user; the next one with the e-mail has another id. A repeat changes nothing."""
+        async with self._writing:
+            if user.id not in self._users:
+                return
+            first_id = user_id_of(user.email)
+            count = self._deletions.get(first_id, 0) + 1
+            await asyncio.to_thread(self._append, _deletion(first_id, user.id, count))
+            self._deletions[first_id] = count
+            del self._users[user.id]
+
+    def _append(self, line: bytes) -> None:
         with self._path.open("ab") as file:
-            file.write(_line(user))
+            file.write(line)
 
 
 def _line(user: FakeUser) -> bytes:
     return orjson.dumps(asdict(user)) + b"\n"
+
+
+def _deletion(first_id: str, deleted: str, count: int) -> bytes:
+    return orjson.dumps({"first_id": first_id, "deleted": deleted, "deletions": count}) + b"\n"

@@ -13,9 +13,9 @@ from http import HTTPStatus
 from typing import Final
 
 from aiohttp import HttpVersion10, web
+from aiohttp.abc import AbstractStreamWriter
 
 _WRITE_TIMEOUT_SECONDS = 60.0  # for a client that does not read what it asked for
-_PIECE_BYTES = 0x10000  # up to this size aiohttp's writer never waits
 _BODILESS = frozenset({204, 304})
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
@@ -64,20 +64,14 @@ class Answer:
     async def prepare(self, request: web.BaseRequest) -> None:
         """Write the whole response. Raises ConnectionError when the client is gone or does not read."""
         self.keep_alive = bool(request.keep_alive) and not self.close
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
         data = self._bytes(request)
-        writer, transport = request.writer, request.transport
-        if len(data) <= _PIECE_BYTES:
-            await writer.write(data)
-            if transport is None or not transport.get_write_buffer_size():
-                return
-            data = b""
-        try:
-            async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
-                if data:
-                    await writer.write(data)
-                await writer.drain()
-        except TimeoutError:
-            raise ConnectionError("the client does not read its answer") from None
+        request.writer.output_size += len(data)  # tells aiohttp that the answer has begun
+        transport.write(data)
+        if transport.get_write_buffer_size():
+            await _drain(request.writer)
 
     async def write_eof(self) -> None:
         """Nothing is left to write."""
@@ -95,6 +89,14 @@ class Answer:
         elif request.version == HttpVersion10:
             tail = b"Connection: keep-alive\r\n" + tail
         return b"".join((_STATUS_LINES[self.status], self._base, _CLOCK.line(), self._added.encode(), tail, body))
+
+
+async def _drain(writer: AbstractStreamWriter) -> None:
+    try:
+        async with asyncio.timeout(_WRITE_TIMEOUT_SECONDS):
+            await writer.drain()
+    except TimeoutError:
+        raise ConnectionError("the client does not read its answer") from None
 
 
 # What a handler may give: an answer of ours, or one of aiohttp's (streams, other rooms' handlers).

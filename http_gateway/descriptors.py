@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from functools import cache
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+
+from buf.validate import validate_pb2
 
 NULL_VALUE = "google.protobuf.NullValue"
 INT64_TYPES = frozenset({
@@ -76,6 +79,12 @@ def is_object(descriptor: Descriptor) -> bool:
     return not (descriptor.full_name in TEXT_MESSAGES or is_wrapper(descriptor) or is_fallback(descriptor))
 
 
+def max_items(field: Any) -> int:
+    """How many items the input rule of a list allows; 0: there is no such rule."""
+    return int(field.GetOptions().Extensions[validate_pb2.field].repeated.max_items)
+
+
+@cache
 def json_fields(descriptor: Descriptor) -> dict[str, FieldDescriptor]:
     """Fields by the names JSON may use: lowerCamelCase and, as the mapping allows, the original one."""
     names = {field.name: field for field in descriptor.fields}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import lru_cache
 
 from aiohttp import web
 from google.api.httpbody_pb2 import HttpBody
@@ -20,10 +20,10 @@ from http_gateway.descriptors import descriptor_of
 from http_gateway.encoded_cache import EncodedCache
 from http_gateway.event_streams import StreamHandler
 from http_gateway.handlers import BindingError, CallHandler, Handler, RequestReader
-from http_gateway.incoming import Headers, Incoming, request_id_of
+from http_gateway.incoming import Headers, Incoming, Place, request_id_of
 from http_gateway.json_codec import JsonCodec
 from http_gateway.negotiation import negotiated
-from http_gateway.options import GatewayOptions
+from http_gateway.options import GatewayOptions, RawHandler
 from http_gateway.outgoing import problem_answer, simple_answer
 from http_gateway.pages.index import RouteLine
 from http_gateway.pages.verify import VerifyPage
@@ -34,15 +34,11 @@ from http_gateway.routes import Entry, NoRoute, RouteError, RouteTable
 from http_gateway.system import SystemPages
 from skillforge.options.v1 import options_pb2
 
+# How many targets are kept with what answers them, and up to what length: together a few MiB.
+MAX_TARGETS = 2048
+MAX_TARGET_LENGTH = 512
 _IF_MATCH = istr(IF_MATCH)
 _VERIFY = "/skillforge.v1.CertificatesService/VerifyCertificate"
-
-
-class Target(NamedTuple):
-    """What a route leads to, and its name for the log."""
-
-    handler: Handler
-    name: str
 
 
 class Door:
@@ -54,8 +50,8 @@ class Door:
         self._options = options
         self._cors = Cors(options.allowed_origins)
         self.system = SystemPages(options, _route_lines(methods))
-        self._prefixes = tuple(options.extra_handlers)
         self._table = RouteTable([*_entries(methods, client, options, self._cors), *_system_entries(self.system)])
+        self._recall = lru_cache(MAX_TARGETS)(self._find)
 
     async def handle(self, request: web.BaseRequest) -> Response:
         """Answer one request. Only a lost connection and a cancellation come out as exceptions."""
@@ -63,7 +59,10 @@ class Door:
         request_id = request_id_of(headers)
         response: Response
         try:
-            response = await self._answer(request, headers, request_id)
+            target = _target(request)
+            find = self._recall if len(target) <= MAX_TARGET_LENGTH else self._find
+            handler, place = find(request.method, target)
+            response = await handler(Incoming(request, headers, request_id, place))
         except CallError as error:
             response = problem_answer(problem_for(error, request_id, _IF_MATCH in headers), request_id)
             response.close = not request.content.is_eof()  # what is left of the body is not worth reading
@@ -76,19 +75,19 @@ class Door:
             self._finish(response, headers)
         return response
 
-    async def _answer(self, request: web.BaseRequest, headers: Headers, request_id: str) -> Response:
-        path, _, query = _target(request).partition("?")
-        if self._prefixes and path.startswith(self._prefixes):
-            extra = await self._extra(request, path, request_id)
-            if extra is not None:
-                return extra
+    def _find(self, verb: str, target: str) -> tuple[Handler, Place]:
+        """What answers a verb and a raw target. It says nothing of a single request, so it can be kept."""
+        path, _, query = target.partition("?")
+        for prefix, handler in self._options.extra_handlers.items():
+            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
+                return _Extra(handler), Place([], query)
         try:
-            found = self._table.find(request.method, path)
+            found = self._table.find(verb, path)
         except UnicodeDecodeError:
             raise bad_request("The path is not UTF-8.") from None
         if isinstance(found, NoRoute):
-            return self._no_route(request, found, request_id)
-        return await found.target.handler(Incoming(request, headers, request_id, found.segments, query))
+            return _Missing(found.allowed, self._cors), Place([], query)
+        return found.target, Place(found.segments, query)
 
     def _finish(self, response: Response, headers: Headers) -> None:
         """What concerns every answer that has not begun."""
@@ -102,25 +101,36 @@ class Door:
             if self.system.draining:
                 response.force_close()
 
-    async def _extra(self, request: web.BaseRequest, path: str, request_id: str) -> web.StreamResponse | None:
-        """The answer of another room's handler, where one has the path's prefix."""
-        for prefix, handler in self._options.extra_handlers.items():
-            if path == prefix or path.startswith(prefix.rstrip("/") + "/"):
-                response = await handler(request)
-                if not response.prepared:
-                    response.headers.setdefault("X-Request-Id", request_id)
-                return response
-        return None
 
-    def _no_route(self, request: web.BaseRequest, missed: NoRoute, request_id: str) -> Answer:
-        if not missed.allowed:
+class _Extra:
+    """Leads to another room's handler."""
+
+    def __init__(self, handler: RawHandler) -> None:
+        self._handler = handler
+
+    async def __call__(self, call: Incoming) -> web.StreamResponse:
+        response = await self._handler(call.request)
+        if not response.prepared:
+            response.headers.setdefault("X-Request-Id", call.request_id)
+        return response
+
+
+class _Missing:
+    """Answers where no route serves the verb: `allowed` are those that are served, none where the path is unknown."""
+
+    def __init__(self, allowed: tuple[str, ...], cors: Cors) -> None:
+        self._allowed = allowed
+        self._cors = cors
+
+    async def __call__(self, call: Incoming) -> Answer:
+        if not self._allowed:
             raise route_not_found()
-        if request.method != "OPTIONS":
-            raise method_not_allowed(missed.allowed)
-        answer = simple_answer(204, b"", "", request_id)
-        answer.add("Allow", ", ".join(missed.allowed))
-        if "Access-Control-Request-Method" in request.headers and self._cors.allows(request.headers):
-            for name, value in preflight(missed.allowed):
+        if call.request.method != "OPTIONS":
+            raise method_not_allowed(self._allowed)
+        answer = simple_answer(204, b"", "", call.request_id)
+        answer.add("Allow", ", ".join(self._allowed))
+        if "Access-Control-Request-Method" in call.headers and self._cors.allows(call.headers):
+            for name, value in preflight(self._allowed):
                 answer.add(name, value)
         return answer
 
@@ -134,7 +144,7 @@ def _target(request: web.BaseRequest) -> str:
     return f"{url.raw_path}?{url.raw_query_string}"
 
 
-def _entries(methods: tuple[Method, ...], client: CoreClient, options: GatewayOptions, cors: Cors) -> list[Entry[Target]]:
+def _entries(methods: tuple[Method, ...], client: CoreClient, options: GatewayOptions, cors: Cors) -> list[Entry[Handler]]:
     """One route for each binding; raises RouteError listing every binding that cannot be served."""
     codec = JsonCodec(descriptor_of(item) for method in methods for item in (method.request_type, method.reply_type))
     cache = EncodedCache(options.encoded_cache_bytes)
@@ -148,7 +158,7 @@ def _entries(methods: tuple[Method, ...], client: CoreClient, options: GatewayOp
                 faults.append(str(error))
     if faults:
         raise RouteError("; ".join(faults))
-    return [Entry(item.verb, item.template, Target(item.target, item.name), item.name) for item in negotiated(found)]
+    return negotiated(found)
 
 
 def _entry(
@@ -173,12 +183,12 @@ def _entry(
     return Entry(route.verb, template, handler, method.path)
 
 
-def _system_entries(system: SystemPages) -> list[Entry[Target]]:
+def _system_entries(system: SystemPages) -> list[Entry[Handler]]:
     pages: Mapping[str, Handler] = {"/healthz": system.healthz, "/readyz": system.readyz}
-    found = [Entry("GET", parse_template(path), Target(page, path), path) for path, page in pages.items()]
+    found = [Entry("GET", parse_template(path), page, path) for path, page in pages.items()]
     # The grammar has no template for the root: its one segment is empty.
     root = parse_template("/x")._replace(segments=("",))
-    return [*found, Entry("GET", root, Target(system.index, "/"), "/")]
+    return [*found, Entry("GET", root, system.index, "/")]
 
 
 def _route_lines(methods: tuple[Method, ...]) -> list[RouteLine]:

@@ -21,7 +21,7 @@ from contract.methods import HttpRoute, Method
 from http_gateway.answers import Answer, Response
 from http_gateway.descriptors import descriptor_of
 from http_gateway.encoded_cache import Encoded, EncodedCache
-from http_gateway.incoming import Incoming, check_json_type, content_type_of, metadata_of, read_body, timeout_of
+from http_gateway.incoming import Incoming, Place, check_json_type, content_type_of, metadata_of, read_body, timeout_of
 from http_gateway.json_codec import JsonCodec, JsonDecoder
 from http_gateway.options import GatewayOptions
 from http_gateway.outgoing import JSON, NO_CACHE, NO_STORE, add_metadata, header_lines, matches_none
@@ -63,12 +63,28 @@ class RequestReader:
 
     async def read(self, call: Incoming) -> Message:
         """The request message; path variables override the body."""
-        message = await self._read_body(call) if self.has_body else self._type()
-        if self._variables:
-            self._bind(message, call.segments)
-        if call.query:
-            self._query.read(call.query, message)
+        if not self.has_body:
+            return self.read_target(call.place)
+        message = await self._read_body(call)
+        self._fill(message, call.place)
         return message
+
+    def read_target(self, place: Place) -> Message:
+        """The request message of a binding without a body: a copy of what was read of the same target before."""
+        known = place.messages.get(self)
+        if known is None:
+            known = self._type()
+            self._fill(known, place)
+            place.messages[self] = known
+        message = self._type()
+        message.CopyFrom(known)
+        return message
+
+    def _fill(self, message: Message, place: Place) -> None:
+        if self._variables:
+            self._bind(message, place.segments)
+        if place.query:
+            self._query.read(place.query, message)
 
     async def _read_body(self, call: Incoming) -> Message:
         body = await read_body(call, self._options)
@@ -147,8 +163,8 @@ class CallHandler:
 
     async def invoke(self, call: Incoming) -> Reply:
         """Make the call; raises CallError."""
-        request = await self._reader.read(call)
-        options = self._options
+        reader, options = self._reader, self._options
+        request = await reader.read(call) if reader.has_body else reader.read_target(call.place)
         timeout = timeout_of(call.headers, options.default_timeout_seconds)
         return await self._client.call(self.method, request, metadata_of(call, options.trusted_proxy_hops), timeout)
 
@@ -158,8 +174,8 @@ class CallHandler:
         metadata = reply.metadata
         status = int(metadata[HTTP_STATUS]) if HTTP_STATUS in metadata else self.method.success_status
         body, tag = (b"", "") if self._raw or status == 204 else self._encoded(reply)
-        if tag and call.request.method in _READS and matches_none(call.headers.get(_IF_NONE_MATCH, ""), tag):
-            status = 304
+        if tag and _IF_NONE_MATCH in call.headers and call.request.method in _READS:
+            status = 304 if matches_none(call.headers[_IF_NONE_MATCH], tag) else status
         if status in _BODILESS:
             answer = Answer(status, self._kept_bare if keep else self._unkept_bare)
         elif self._raw:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from aiohttp import HttpVersion11, web
+from google.protobuf.message import Message
 from multidict import CIMultiDictProxy, istr
 
 from contract.metadata import CLIENT_IP, FORWARDED, REQUEST_ID
@@ -29,20 +30,30 @@ _FORWARDED = [(istr(name), name) for name in FORWARDED]
 Headers = CIMultiDictProxy[str]
 
 
+class Place:
+    """What a request's target says: the raw segments of its path and its raw query. One place serves all requests with
+    the same verb and target, so readers keep in `messages` what they made of it; nobody changes these."""
+
+    __slots__ = ("messages", "query", "segments")
+
+    def __init__(self, segments: list[str], query: str) -> None:
+        self.segments = segments
+        self.query = query
+        self.messages: dict[object, Message] = {}
+
+
 class Incoming(NamedTuple):
-    """A request on its way to a method. `segments` are the raw ones of its path; `query` is raw, too."""
+    """A request on its way to a method."""
 
     request: web.BaseRequest
     headers: Headers
     request_id: str
-    segments: list[str]
-    query: str
+    place: Place
 
 
 def request_id_of(headers: Headers) -> str:
     """The caller's X-Request-Id if it is sane, else a new one."""
-    given = headers.get(_X_REQUEST_ID)
-    if given is not None and _SANE_ID.fullmatch(given):
+    if _X_REQUEST_ID in headers and _SANE_ID.fullmatch(given := headers[_X_REQUEST_ID]):
         return given
     return f"{random.getrandbits(96):024x}"
 
@@ -55,8 +66,8 @@ def metadata_of(call: Incoming, proxy_hops: int) -> dict[str, str]:
     if address:
         metadata[CLIENT_IP] = address
     for header, name in _FORWARDED:
-        value = headers.get(header)
-        if value is not None:
+        if header in headers:
+            value = headers[header]
             # gRPC metadata is ASCII, and the call shall mean the same without a wire in between.
             metadata[name] = value if value.isascii() else value.encode("ascii", "replace").decode("ascii")
     return metadata
@@ -86,9 +97,9 @@ def _address(text: str) -> str:
 
 def timeout_of(headers: Headers, default: float) -> float:
     """Seconds the call may take: the caller's X-Request-Timeout (seconds) or grpc-timeout, at most `default`."""
-    seconds, grpc = headers.get(_X_REQUEST_TIMEOUT), headers.get(_X_GRPC_TIMEOUT)
-    if seconds is None and grpc is None:
+    if _X_REQUEST_TIMEOUT not in headers and _X_GRPC_TIMEOUT not in headers:
         return default
+    seconds, grpc = headers.get(_X_REQUEST_TIMEOUT), headers.get(_X_GRPC_TIMEOUT)
     asked = _grpc_seconds(grpc) if seconds is None and grpc is not None else _seconds(seconds or "")
     if asked is None or asked <= 0:
         raise bad_request("X-Request-Timeout is a number of seconds above 0, grpc-timeout such as 500m.")

@@ -2,7 +2,8 @@
 
 Encoders and the fast decoders are compiled from the descriptors once. What the fast decoder does not take as it
 stands goes to `json_format`, so that the meaning is exactly the mapping's. Stricter than `json_format` on purpose:
-an empty list or text is no object, JSON nests at most MAX_DEPTH deep, and NaN is no token.
+an empty list or text is no object, JSON nests at most MAX_DEPTH deep, and NaN is no token. Lists longer than their input
+rules allow come out with one item too many: whoever decodes a message must hold it to its rules.
 Source: https://protobuf.dev/programming-guides/json/, RFC 8259.
 """
 
@@ -24,6 +25,7 @@ from http_gateway.descriptors import descriptor_of, is_recursive
 from http_gateway.json_decoders import Decoder, Unusual, compile_decoders
 from http_gateway.json_encoders import Encoder, compile_encoders
 from http_gateway.json_faults import UNKNOWN_FIELD, find_faults
+from http_gateway.json_limits import cut
 
 MAX_DEPTH = 64
 
@@ -58,14 +60,14 @@ class JsonDecoder:
         except (Unusual, ValueError, TypeError, OverflowError):
             return None
         # Every key is followed by a colon, and a repeated key is counted once: as many colons as keys means no
-        # key twice. More colons may stand in texts, so the exact look decides.
-        if body.count(b":") != keys and _repeated_key(body):
+        # key twice. More colons may stand in texts, so the exact look decides. What was cut is refused in any case.
+        if keys >= 0 and body.count(b":") != keys and _repeated_key(body):
             return None
         return message
 
     def exact(self, body: bytes) -> Message:
         """The message, by `json_format`: takes every form the mapping allows, slowly. Raises as `decode`."""
-        value = _parse(body)
+        value = cut(descriptor_of(self._type), _parse(body))
         message = self._type()
         faults = find_faults(descriptor_of(self._type), value, probe=False)
         if not faults:

@@ -1,7 +1,8 @@
 """Decoders from plain JSON values to messages, written as Python source from the descriptors and compiled once.
 
 They take the canonical forms of the proto3 JSON mapping (lowerCamelCase names, enum names, int64 as strings or
-numbers, no nulls) and raise `Unusual` for everything else, right or wrong: that is for the exact decoder to decide.
+numbers, no nulls) and raise `Unusual` for everything else, right or wrong: that is for the exact decoder to decide. Lists
+longer than their input rules allow are cut as in `json_limits`.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from http_gateway.descriptors import (
     is_fallback,
     is_map,
     is_wrapper,
+    max_items,
     message_of,
     reachable,
 )
 
-# Fills a message from a JSON value; returns how many keys the JSON objects in it held.
+# Fills a message from a JSON value; returns how many keys the JSON objects in it held, a negative number if it cut a list.
 Decoder = Callable[[Any, Message], int]
+
+_CUT = -(1 << 62)
 
 _FLOAT_MAX = 3.4028234663852886e38
 _PLAIN_CHECKS = {
@@ -110,7 +114,11 @@ def _function(descriptor: Descriptor) -> list[str]:
 def _repeated(field: FieldDescriptor) -> list[str]:
     if is_map(field):
         return ["  raise Unusual"]
-    lines = ["  if type(v) is not list: raise Unusual", f"  r = m.{field.name}", "  for x in v:"]
+    lines = ["  if type(v) is not list: raise Unusual"]
+    most = max_items(field)
+    if most:
+        lines.append(f"  if len(v) > {most}: v, total = v[:{most + 1}], {_CUT}")
+    lines += [f"  r = m.{field.name}", "  for x in v:"]
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         return [*lines, f"   total += {_function_name(message_of(field))}(x, r.add())"]
     check, value = _scalar(field, "x")

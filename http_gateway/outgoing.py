@@ -46,9 +46,8 @@ _PROBLEM = header_lines(PROBLEM, NO_STORE)
 def add_metadata(answer: Answer, metadata: Mapping[str, str]) -> None:
     """Add the headers that a reply's metadata calls for."""
     for name, header in _FROM_METADATA:
-        value = metadata.get(name)
-        if value is not None:
-            answer.add(header, value)
+        if name in metadata:
+            answer.add(header, metadata[name])
 
 
 def problem_answer(problem: Problem, request_id: str) -> Answer:

@@ -18,6 +18,7 @@ from cli.demo.course_files import Course, Lecture, Module, Quiz, answers, load_c
 from cli.demo.people import Person, Study, load_people, people, studies
 from contract.client import CoreClient
 from contract.errors import CallError
+from core.times import utc_now
 from fakes.clerk import ClerkFake
 from skillforge.v1 import courses_pb2, payments_pb2, progress_pb2
 
@@ -148,11 +149,14 @@ class DemoSchool:
         return True
 
     async def _pay(self, student: Caller, course_id: str, card: str) -> bool:
-        """Pay at the fake checkout; whether its webhook says that it went well. A card refused earlier is not tried again."""
-        earlier = await student.call("ListPayments", page_size=100)
-        if card == REFUSED_CARD and any(payment.course_id == course_id for payment in earlier.payments):
+        """Pay at the fake checkout; whether its webhook says that it went well. A card refused earlier is not tried again,
+        but a start that was interrupted before the checkout has left a payment that waits for one."""
+        listed = await student.call("ListPayments", page_size=100)
+        earlier = [payment for payment in listed.payments if payment.course_id == course_id]
+        waiting = [payment for payment in earlier if _is_open(payment)]
+        if card == REFUSED_CARD and earlier and not waiting:
             return False
-        payment = await student.call("CreatePayment", course_id=course_id)
+        payment = waiting[0] if waiting else await student.call("CreatePayment", course_id=course_id)
         async with self._http.post(payment.checkout_url, json={"card": card}) as response:
             response.raise_for_status()
         pause = 0.01
@@ -192,6 +196,11 @@ class DemoSchool:
             if self._ids[key] not in linked:
                 code = (await self._callers[key].call("CreateLinkCode")).code
                 await parent.call("LinkChild", code=code)
+
+
+def _is_open(payment: payments_pb2.Payment) -> bool:
+    """Whether its checkout still takes a card."""
+    return payment.status == payments_pb2.PAYMENT_STATUS_PENDING and payment.expire_time.ToDatetime() > utc_now()
 
 
 def _archived() -> Course:

@@ -9,11 +9,13 @@ from typing import NamedTuple
 from core.analytics.rules import FIRST_DATED, PLATFORM, Entry, Kind, Member, Pair, day_item
 from core.analytics.truth import EXAM_PASSED, EXAM_PERCENT, LECTURES_COMPLETED, QUIZ_PERCENT, SCORE
 from core.db import Database, Reader, Transaction
-from skillforge.v1 import courses_pb2, enrollments_pb2, quizzes_pb2
+from skillforge.v1 import enrollments_pb2, quizzes_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
 _SUBMITTED = int(quizzes_pb2.ATTEMPT_STATUS_SUBMITTED)
 _DAY = "DATEDIFF({}, '1970-01-01')"
+# The dated kinds by name: of each the server then reads the days asked for alone.
+_DATED = [int(kind) for kind in Kind if kind >= FIRST_DATED]
 
 _GRADES = f"quiz_percent = {QUIZ_PERCENT}, exam_percent = {EXAM_PERCENT}, exam_passed = {EXAM_PASSED}, score = {SCORE}"
 
@@ -36,12 +38,26 @@ async def counts(db: Reader, course_id: bytes, since_day: int = 0) -> dict[int, 
         SELECT kind, item, CAST(SUM(value) AS SIGNED) FROM course_counts
         WHERE course_id = %s AND (kind < %s OR (kind IN %s AND item >= %s)) GROUP BY kind, item
     """
-    # The dated kinds by name: of each the server then reads the days asked for alone.
-    dated = [int(kind) for kind in Kind if kind >= FIRST_DATED]
     found: dict[int, dict[bytes, int]] = {}
-    for kind, item, value in await db.fetch_all(sql, (course_id, FIRST_DATED, dated, day_item(since_day))):
+    for kind, item, value in await db.fetch_all(sql, (course_id, FIRST_DATED, _DATED, day_item(since_day))):
         found.setdefault(kind, {})[item] = int(value)
     return found
+
+
+async def lock_spread(tx: Transaction, course_id: bytes, days: range, limit: int) -> list[tuple[int, bytes, int, int]]:
+    """Dated counts of these days that stand outside of the first slot (kind, item, slot, value), locked until the end."""
+    sql = """
+        SELECT kind, item, slot, value FROM course_counts
+        WHERE course_id = %s AND kind IN %s AND item >= %s AND item < %s AND slot > 0 LIMIT %s FOR UPDATE
+    """
+    rows = await tx.fetch_all(sql, (course_id, _DATED, day_item(days.start), day_item(days.stop), limit))
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+async def drop_counts(tx: Transaction, course_id: bytes, keys: Sequence[tuple[int, bytes, int]]) -> None:
+    """Drop counts (kind, item, slot) of a course."""
+    sql = "DELETE FROM course_counts WHERE course_id = %s AND (kind, item, slot) IN %s"
+    await tx.execute(sql, (course_id, list(keys)))
 
 
 async def course_totals(db: Reader, kinds: Sequence[int]) -> dict[tuple[int, bytes], int]:
@@ -190,6 +206,20 @@ async def recount_waits(db: Reader, course_id: bytes) -> bool:
     return await db.fetch_one("SELECT 1 FROM course_recounts WHERE course_id = %s", (course_id,)) is not None
 
 
+# Rebuilds that a migration asked for
+
+
+async def rebuilds_due(db: Reader, limit: int) -> list[bytes]:
+    """Courses that wait for a rebuild; the platform, whose numbers are made of theirs, comes last."""
+    rows = await db.fetch_all("SELECT course_id FROM course_rebuilds ORDER BY course_id DESC LIMIT %s", (limit,))
+    return [row[0] for row in rows]
+
+
+async def end_rebuild(db: Database, course_id: bytes) -> None:
+    """Note that a rebuild is done."""
+    await db.execute("DELETE FROM course_rebuilds WHERE course_id = %s", (course_id,))
+
+
 # The truth, for rebuilding. All of these are read in one snapshot.
 
 
@@ -290,13 +320,12 @@ async def user_facts(db: Reader) -> dict[tuple[int, int], int]:
     return {(row[0], row[1]): int(row[2]) for row in rows}
 
 
-# Reports
-
-
-async def courses_by_status(db: Reader) -> list[tuple[courses_pb2.CourseStatus.ValueType, int]]:
+async def course_facts(db: Reader) -> Sequence[tuple[int, int]]:
     """How many courses there are in each status."""
-    rows = await db.fetch_all("SELECT status, COUNT(*) FROM courses GROUP BY status ORDER BY status")
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1]) for row in await db.fetch_all("SELECT status, COUNT(*) FROM courses GROUP BY status")]
+
+
+# Reports
 
 
 async def questions(db: Reader, quiz_ids: Sequence[bytes]) -> dict[bytes, bytes]:

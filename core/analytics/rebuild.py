@@ -8,6 +8,7 @@ same course's counts would add it twice, so they wait for each other.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from core.analytics.rules import (
     Key,
     Kind,
     Tally,
+    course_item,
     day_item,
     day_of,
     entry_counts,
@@ -33,6 +35,8 @@ from core.db.errors import RetryScope
 from core.errors import Conflict
 from core.times import Clock
 from skillforge.v1.quizzes_pb2 import Attempt
+
+log = logging.getLogger("skillforge.analytics")
 
 _STUDENTS = recounts.BATCH
 _ATTEMPTS = 200
@@ -142,6 +146,25 @@ class Rebuild:
         return truth
 
 
+async def rebuild_due(db: Database, clock: Clock) -> int:
+    """Rebuild what waits for it since a migration found it older than the counts; how much that was. Any number of
+    processes may: what another one rebuilds is left to it."""
+    rebuild, done = Rebuild(db, clock), 0
+    while due := await queries.rebuilds_due(db, _COURSES):
+        if due != [PLATFORM]:
+            log.warning("the numbers of courses that were there before analytics are computed anew: %d wait", len(due))
+        for course_id in due:
+            if course_id == PLATFORM and len(due) > 1:
+                break  # once the courses it is made of are done
+            try:
+                await (rebuild.platform() if course_id == PLATFORM else rebuild.course(course_id))
+            except Conflict:
+                return done
+            await queries.end_rebuild(db, course_id)
+            done += 1
+    return done
+
+
 async def _add_students(truth: Counter[Key], db: Reader, pairs: list[tuple[bytes, bytes]]) -> None:
     for member, enroll_day, complete_day in await queries.enrollment_facts(db, pairs):
         for key, by in member_counts(member):
@@ -168,4 +191,6 @@ async def _platform_truth(db: Reader) -> Counter[Key]:
         truth[Kind(kind), item] += value
     for (role, status), count in (await queries.user_facts(db)).items():
         truth[Kind.USERS, users_item(role, status)] += count
+    for status, count in await queries.course_facts(db):
+        truth[Kind.COURSES, course_item(status)] += count
     return truth

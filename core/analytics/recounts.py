@@ -6,17 +6,20 @@ later one comes after it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from core.analytics import queries, rollups
-from core.analytics.rules import Pair, Tally, day_of
+from core.analytics.rules import PLATFORM, SERIES_DAYS, Pair, Tally, day_of
 from core.db import Database, Transaction
 from core.times import Clock
 
 BATCH: Final = 500
 # How long it is kept who was active on a day: a few days more than any report shows.
 KEPT_DAYS: Final = 35
+# How many rows a transaction merges.
+MERGED_ROWS: Final = 5000
 
 
 class Recounts:
@@ -37,6 +40,12 @@ class Recounts:
         """Drop up to `limit` rows of activity on days that no report shows any more."""
         await queries.drop_active_days(self._db, kept_since(day_of(self._clock())), limit)
 
+    async def merge(self) -> int:
+        """Put the platform's counts of past days, which nobody writes any more, into one row each: whoever reads a month of
+        them then reads as many rows however many wrote them. Returns how many rows are gone."""
+        today = day_of(self._clock())
+        return await self._db.transact(lambda tx: _merge(tx, range(today - SERIES_DAYS, today - 1)))
+
     async def _step(self, tx: Transaction) -> bool:
         """One batch of a course that waits; False: none does."""
         found = await queries.lock_recount(tx)
@@ -53,6 +62,17 @@ class Recounts:
             await recount(tx, [(student_id, course_id) for _, student_id in places], tally)
             await rollups.write(tx, tally, self._clock())
         return True
+
+
+async def _merge(tx: Transaction, days: range) -> int:
+    rows = await queries.lock_spread(tx, PLATFORM, days, MERGED_ROWS)
+    if rows:
+        merged: Counter[tuple[int, bytes]] = Counter()
+        for kind, item, _, value in rows:
+            merged[kind, item] += value
+        await queries.add_counts(tx, [(PLATFORM, kind, item, by) for (kind, item), by in sorted(merged.items())], 0)
+        await queries.drop_counts(tx, PLATFORM, [(kind, item, slot) for kind, item, slot, _ in rows])
+    return len(rows)
 
 
 async def recount(tx: Transaction, pairs: Sequence[Pair], tally: Tally) -> int:

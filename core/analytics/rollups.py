@@ -9,7 +9,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 from core.analytics import queries
-from core.analytics.rules import PLATFORM, Kind, Pair, Tally, day_of, users_item
+from core.analytics.rules import PLATFORM, Kind, Pair, Tally, course_item, day_of, users_item
 from core.db import Transaction
 
 # A count is the sum of so many rows; a transaction writes to one of them.
@@ -28,9 +28,7 @@ async def write(tx: Transaction, tally: Tally, now: datetime) -> None:
         await queries.put_active_days(tx, tally.active_days)
     if tally.entries:
         await queries.put_entries(tx, tally.entries, now)
-    rows = tally.rows()
-    if rows:
-        await queries.add_counts(tx, rows, _slots.setdefault(tx, random.randrange(SLOTS)))
+    await _write_counts(tx, tally)
 
 
 async def lectures_completed(tx: Transaction, pairs: Collection[Pair], now: datetime) -> None:
@@ -86,3 +84,18 @@ async def account_moved(tx: Transaction, before: tuple[int, int] | None, after: 
         tally.add(PLATFORM, Kind.USERS, users_item(*before), -1)
     tally.add(PLATFORM, Kind.USERS, users_item(*after))
     await write(tx, tally, now)
+
+
+async def courses_moved(tx: Transaction, before: Sequence[int], after: Sequence[int]) -> None:
+    """Count courses by their status: those that were, and what they are now; `before` empty: they are new."""
+    tally = Tally()
+    for statuses, by in ((before, -1), (after, 1)):
+        for status in statuses:
+            tally.add(PLATFORM, Kind.COURSES, course_item(status), by)
+    await _write_counts(tx, tally)
+
+
+async def _write_counts(tx: Transaction, tally: Tally) -> None:
+    rows = tally.rows()
+    if rows:
+        await queries.add_counts(tx, rows, _slots.setdefault(tx, random.randrange(SLOTS)))

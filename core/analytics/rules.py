@@ -42,8 +42,9 @@ class Kind(IntEnum):
     PAID = 9
     REFUNDED = 10
     CERTIFICATES = 11
-    # Accounts by role and status (item: a byte each).
+    # Accounts by role and status (item: a byte each), courses by status (a byte). Of the platform alone.
     USERS = 12
+    COURSES = 13
     # Of those enrolled: last activity on a day.
     LAST_ACTIVE = 20
     DAY_ENROLLED = 21
@@ -215,6 +216,11 @@ def item_question(item: bytes) -> tuple[bytes, str]:
 def users_item(role: int, status: int) -> bytes:
     """Accounts of a role in a status as an item."""
     return bytes((role, status))
+
+
+def course_item(status: int) -> bytes:
+    """Courses in a status as an item."""
+    return bytes((status,))
 
 
 def share_percent(part: int, whole: int) -> float:

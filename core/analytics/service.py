@@ -60,6 +60,7 @@ class AnalyticsService:
         today = day_of(call.now)
         counts = await queries.counts(self._db, PLATFORM, today - SERIES_DAYS + 1)
         users = sorted(counts.get(Kind.USERS, {}).items())
+        courses = sorted(counts.get(Kind.COURSES, {}).items())
         return analytics_pb2.Overview(
             users=[
                 analytics_pb2.RoleCount(role=item[0], status=item[1], users=count)  # type: ignore[arg-type]
@@ -67,8 +68,9 @@ class AnalyticsService:
                 if count
             ],
             courses=[
-                analytics_pb2.CourseStatusCount(status=status, courses=count)
-                for status, count in await queries.courses_by_status(self._db)
+                analytics_pb2.CourseStatusCount(status=item[0], courses=count)  # type: ignore[arg-type]
+                for item, count in courses
+                if count
             ],
             enrollments=_one(counts, Kind.ENROLLED),
             ended_enrollments=_one(counts, Kind.ENDED),

@@ -20,6 +20,7 @@ from core.db import Database, DuplicateKey, Transaction
 from core.enrollments.access import not_enrolled
 from core.errors import FailedPrecondition, NotFound, missing
 from core.families.access import parent_id
+from core.families.followers import parents_of
 from core.ids import to_bytes, to_text
 from core.outbox import Outbox
 from core.pages import Page, Pages
@@ -158,7 +159,9 @@ class CertificatesService:
         if row is None:
             raise missing("course")
         if issued:
-            await self._outbox.add(tx, student_id, ISSUED, messages.certificate(row, self._links))
+            message = messages.certificate(row, self._links)
+            parents = (await parents_of(tx, [student_id])).get(student_id, [])
+            await self._outbox.add_many(tx, [(user_id, ISSUED, message) for user_id in (student_id, *parents)])
         return row, issued
 
     async def _generate(self, tx: Transaction, call: Call, course_id: bytes) -> tuple[queries.CertificateRow, bool]:

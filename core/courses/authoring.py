@@ -7,11 +7,13 @@ from typing import Protocol
 from google.protobuf.empty_pb2 import Empty
 
 from contract.errors import Violation
+from core.analytics import rollups
 from core.audit.record import changed, record
 from core.call import Call
 from core.courses import access, audited, indexing, messages, queries, rules
 from core.courses.catalog import CourseCatalog, load_outline
 from core.courses.rows import CourseFields, CourseHead, OutlineRow
+from core.creations.repeats import created_before
 from core.db import Database, Reader, Transaction
 from core.errors import FailedPrecondition, InvalidArgument, missing, stale_etag
 from core.ids import new_id, to_bytes, to_text
@@ -33,10 +35,14 @@ class CourseAuthoring:
         fields, course_id = _fields(request), new_id()
 
         async def work(tx: Transaction) -> courses_pb2.Course:
+            known_id = await created_before(tx, call, request, course_id)
+            if known_id is not None:
+                return await load_message(tx, known_id)
             await queries.insert_course(tx, course_id, call.user.user_id, fields, call.now)
             await queries.replace_tags(tx, course_id, rules.tidy_tags(request.tags))
             message = await _indexed(tx, course_id)
             await record(tx, call, "course", to_text(course_id), after=audited.course(message))
+            await rollups.courses_moved(tx, [], [_DRAFT])
             return message
 
         return await self._db.transact(work)
@@ -105,6 +111,7 @@ class CourseAuthoring:
             if not await queries.set_status(tx, head, status, publish_time):
                 raise stale_etag("course")
             await self._catalog.changed(tx, head.course_id, listed=_PUBLISHED in (head.status, status))
+            await rollups.courses_moved(tx, [head.status], [status])
         await record(tx, call, "course", to_text(head.course_id), audited.status(head.status), audited.status(status))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contract.errors import Violation
+from core.analytics import rollups
 from core.courses import queries
 from core.courses.catalog import CourseCatalog
 from core.courses.rows import OwnedCourse
@@ -35,12 +36,13 @@ class CourseLeaving:
                 f"{len(taught)} of your published courses have students. Unpublish or archive them first.",
                 violations=[_violation(course) for course in taught[:_NAMED]],
             )
-        open_ids = [course.course_id for course in owned if course.status != _ARCHIVED]
-        if open_ids:
-            await queries.archive(tx, open_ids)
+        left = [course for course in owned if course.status != _ARCHIVED]
+        if left:
+            await queries.archive(tx, [course.course_id for course in left])
+            await rollups.courses_moved(tx, [course.status for course in left], [_ARCHIVED] * len(left))
         for course in owned:  # all of them show their author's name
             await self._catalog.changed(tx, course.course_id, listed=course.status == _PUBLISHED)
-        return {"archivedCourses": len(open_ids)} if owned else {}
+        return {"archivedCourses": len(left)} if owned else {}
 
 
 def _violation(course: OwnedCourse) -> Violation:

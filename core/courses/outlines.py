@@ -16,6 +16,7 @@ from core.courses import access, audited, messages, queries, rules
 from core.courses.authoring import load_message
 from core.courses.catalog import CourseCatalog
 from core.courses.rows import CourseHead, LectureFields, LectureRow, ModuleRow
+from core.creations.repeats import created_before
 from core.db import Database, Transaction
 from core.errors import FailedPrecondition, InvalidArgument, missing, stale_etag
 from core.ids import new_id, to_bytes, to_text
@@ -58,6 +59,9 @@ class OutlineAuthoring:
         course_id, module_id = to_bytes(request.course_id), new_id()
 
         async def work(tx: Transaction) -> courses_pb2.Module:
+            known_id = await created_before(tx, call, request, module_id)
+            if known_id is not None:
+                return messages.module(await _module(tx, known_id))
             await access.lock_owned(tx, call, course_id)
             last = await queries.last_module_position(tx, course_id)
             if last >= rules.MAX_MODULES:
@@ -102,6 +106,9 @@ class OutlineAuthoring:
         fields, lecture_id = _fields(request), new_id()
 
         async def work(tx: Transaction) -> courses_pb2.Lecture:
+            known_id = await created_before(tx, call, request, lecture_id)
+            if known_id is not None:
+                return messages.lecture(await _lecture(tx, call, known_id))
             row, head = await _locked_module(tx, call, to_bytes(request.module_id))
             if not await queries.add_lecture_count(tx, row.course_id, 1, rules.MAX_LECTURES):
                 raise FailedPrecondition("LIMIT_REACHED", f"A course has at most {rules.MAX_LECTURES} lectures.")
@@ -151,14 +158,16 @@ class OutlineAuthoring:
 
 async def _locked_module(tx: Transaction, call: Call, module_id: bytes) -> tuple[ModuleRow, CourseHead]:
     """A module of a course of the caller's, read again once the course is locked; else NotFound."""
-    found = await queries.module(tx, module_id)
-    if found is None:
-        raise missing("module")
+    found = await _module(tx, module_id)
     head = await access.lock_owned(tx, call, found.course_id, "module")
+    return await _module(tx, module_id), head
+
+
+async def _module(tx: Transaction, module_id: bytes) -> ModuleRow:
     row = await queries.module(tx, module_id)
     if row is None:
         raise missing("module")
-    return row, head
+    return row
 
 
 async def _locked_lecture(tx: Transaction, call: Call, lecture_id: bytes) -> tuple[LectureRow, CourseHead]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -109,6 +110,19 @@ async def is_linked(db: Reader, parent_id: bytes, child_id: bytes) -> bool:
     """Whether the parent may read what the child does."""
     sql = f"SELECT 1 FROM {LINKS} WHERE f.parent_id = %s AND f.child_id = %s"
     return await db.fetch_one(sql, (parent_id, child_id)) is not None
+
+
+async def parents_of(tx: Transaction, child_ids: Sequence[bytes]) -> dict[bytes, list[bytes]]:
+    """The active parents of each of these children who has any; their links stay until the end."""
+    sql = """
+        SELECT f.child_id, f.parent_id FROM family_links f
+        WHERE f.child_id IN %s AND EXISTS (SELECT 1 FROM users u WHERE u.id = f.parent_id AND u.role = %s AND u.status = %s)
+        ORDER BY f.child_id, f.parent_slot LOCK IN SHARE MODE
+    """
+    found: dict[bytes, list[bytes]] = {}
+    for child_id, parent_id in await tx.fetch_all(sql, (child_ids, _PARENT, _ACTIVE)):
+        found.setdefault(child_id, []).append(parent_id)
+    return found
 
 
 async def children(db: Reader, parent_id: bytes, after: After, limit: int) -> list[LinkRow]:

@@ -1,6 +1,6 @@
-"""Clerk's Backend API: the signing keys and users' profiles.
+"""Clerk's Backend API: the signing keys, users' profiles, and the deletion of users.
 
-Source: https://clerk.com/docs/reference/backend-api (GET /v1/jwks, GET /v1/users/{user_id}).
+Source: https://clerk.com/docs/reference/backend-api (GET /v1/jwks, GET and DELETE /v1/users/{user_id}).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Clerk:
 
     async def keys(self) -> list[dict[str, Any]]:
         """The JSON Web Keys in force. Raises Unavailable."""
-        answer = await self._get("/v1/jwks")
+        answer = await self._ask("GET", "/v1/jwks")
         keys = answer.get("keys") if isinstance(answer, dict) else None
         if not isinstance(keys, list):
             raise _unavailable("its key set cannot be read")
@@ -52,7 +52,7 @@ class Clerk:
 
     async def profile(self, clerk_id: str) -> Profile | None:
         """A user's profile; None when Clerk knows no such user. Raises Unavailable."""
-        answer = await self._get(f"/v1/users/{quote(clerk_id, safe='')}")
+        answer = await self._ask("GET", _user_path(clerk_id))
         if answer is None:
             return None
         try:
@@ -60,19 +60,23 @@ class Clerk:
         except ValueError as error:
             raise _unavailable("a user's profile cannot be read") from error
 
+    async def delete(self, clerk_id: str) -> None:
+        """Delete a user; one that is not there is deleted already. Raises Unavailable."""
+        await self._ask("DELETE", _user_path(clerk_id))
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _get(self, path: str) -> Any:
-        """The JSON at a path; None for 404."""
+    async def _ask(self, verb: str, path: str) -> Any:
+        """The JSON that is answered; None for 404."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), headers={"Authorization": f"Bearer {self._secret_key}"}
             )
         try:
-            async with self._session.get(self._api_url + path, allow_redirects=False) as response:
+            async with self._session.request(verb, self._api_url + path, allow_redirects=False) as response:
                 if response.status == 404:
                     return None
                 if response.status != 200:
@@ -80,6 +84,10 @@ class Clerk:
                 return orjson.loads(await _read(response)) or {}
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise _unavailable(str(error) or type(error).__name__) from error
+
+
+def _user_path(clerk_id: str) -> str:
+    return f"/v1/users/{quote(clerk_id, safe='')}"
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

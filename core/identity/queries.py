@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from core.db import Reader, Transaction
+from core.db import Database, Reader, Transaction
 from skillforge.v1 import identity_pb2
 from skillforge.v1.identity_pb2 import Role, UserStatus
 
@@ -53,6 +53,11 @@ async def users_by_email(db: Reader, email: str) -> list[UserRow]:
 async def session_revoked(db: Reader, session_id: str) -> bool:
     """Whether a session was signed out."""
     return await db.fetch_one("SELECT 1 FROM revoked_sessions WHERE session_id = %s", (session_id,)) is not None
+
+
+async def drop_revoked_sessions(db: Database, before: datetime, limit: int) -> int:
+    """Drop up to `limit` sign-outs from before a time, the oldest first; how many there were."""
+    return await db.execute("DELETE FROM revoked_sessions WHERE revoke_time < %s ORDER BY revoke_time LIMIT %s", (before, limit))
 
 
 async def insert_user(tx: Transaction, row: UserRow) -> None:
@@ -114,35 +119,72 @@ async def insert_revoked_session(tx: Transaction, session_id: str, user_id: byte
 # The index that holds what is filtered for in the order of the list, by whether role and status are given: a server
 # left to itself intersects two of them and sorts.
 _INDEXES = {(False, False): "PRIMARY", (True, False): "users_by_role", (False, True): "users_status", (True, True): "users_role"}
-# Who has a beginning is found in its indexes, and sorted. When these are many, the newest accounts are looked through
-# before: mostly they fill the page.
-_FEW = 1000
-_NEWEST = 10_000
-_MATCHES = "SELECT id FROM users WHERE email LIKE %s UNION SELECT id FROM users WHERE display_name LIKE %s"
-_COUNT = """
-SELECT GREATEST((SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE email LIKE %s LIMIT %s) a),
-  (SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE display_name LIKE %s LIMIT %s) b))
-"""
+# How many index entries or accounts are looked at for a page: so few with a beginning are found in its indexes and sorted;
+# of more, mostly some of the newest accounts fill the page; where they don't, so many are sorted after all; and of still
+# more the page holds what many of the newest give. However many accounts there are, a page costs no more.
+_FEW = 1_000
+_SOME_NEWEST = 2_000
+_MANY = 20_000
+_MANY_NEWEST = 20_000
+# Both hold role and status too, so that no account but those found is read.
+_BEGINNINGS = {"users_email_standing": "email", "users_name_standing": "display_name"}
 
 
-async def list_users(db: Reader, role: int, status: int, prefix: str, before_id: bytes | None, limit: int) -> Sequence[UserRow]:
+class FoundUsers(NamedTuple):
+    """A page of accounts; `reached`, where it is not full though there may be more: the last account looked at."""
+
+    rows: Sequence[UserRow]
+    reached: bytes | None = None
+
+
+async def list_users(db: Reader, role: int, status: int, prefix: str, before_id: bytes | None, limit: int) -> FoundUsers:
     """Accounts, newest first, filtered by what is given (0 and "" are no filter)."""
     given = {"u.role = %s": role, "u.status = %s": status, "u.id < %s": before_id}
     where = " AND ".join(condition for condition, value in given.items() if value) or "TRUE"
     params = [value for value in given.values() if value]
     newest = f"users u FORCE INDEX ({_INDEXES[bool(role), bool(status)]})"
     if not prefix:
-        return await _users(db, newest, where, params, limit)
+        return FoundUsers(await _users(db, newest, where, params, limit))
     pattern = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    counted = await db.fetch_one(_COUNT, (pattern, _FEW, pattern, _FEW))
-    if counted is not None and counted[0] >= _FEW:
-        sql = f"SELECT u.id FROM {newest} WHERE {where} ORDER BY u.id DESC LIMIT 1 OFFSET %s"
-        last = await db.fetch_one(sql, (*params, _NEWEST))
-        matching = f"{where} AND u.id >= %s AND (u.email LIKE %s OR u.display_name LIKE %s)"
-        rows = await _users(db, newest, matching, [*params, last[0] if last else b"", pattern, pattern], limit)
-        if last is None or len(rows) == limit:
-            return rows
-    return await _users(db, f"({_MATCHES}) found JOIN users u ON u.id = found.id", where, [pattern, pattern, *params], limit)
+    if await _matches(db, pattern, _FEW) < _FEW:
+        return FoundUsers(await _beginning(db, where, params, pattern, limit))
+    found = await _among_newest(db, newest, where, params, pattern, limit, _SOME_NEWEST)
+    if found.reached is None:
+        return found
+    if await _matches(db, pattern, _MANY) < _MANY:
+        return FoundUsers(await _beginning(db, where, params, pattern, limit))
+    return await _among_newest(db, newest, where, params, pattern, limit, _MANY_NEWEST)
+
+
+async def _among_newest(
+    db: Reader, newest: str, where: str, params: Sequence[object], pattern: str, limit: int, looked_at: int
+) -> FoundUsers:
+    """The accounts with a beginning among so many of the newest."""
+    sql = f"SELECT u.id FROM {newest} WHERE {where} ORDER BY u.id DESC LIMIT 1 OFFSET %s"
+    last = await db.fetch_one(sql, (*params, looked_at - 1))
+    matching = f"{where} AND u.id >= %s AND (u.email LIKE %s OR u.display_name LIKE %s)"
+    rows = await _users(db, newest, matching, [*params, last[0] if last else b"", pattern, pattern], limit)
+    return FoundUsers(rows, None if last is None or len(rows) == limit else last[0])
+
+
+async def _matches(db: Reader, pattern: str, limit: int) -> int:
+    """How many accounts, of whatever standing, one of the indexes holds with a beginning, counted up to a limit."""
+    counts = [
+        f"(SELECT COUNT(*) FROM (SELECT 1 FROM users u FORCE INDEX ({index}) WHERE u.{column} LIKE %s LIMIT %s) m)"
+        for index, column in _BEGINNINGS.items()
+    ]
+    row = await db.fetch_one(f"SELECT GREATEST({', '.join(counts)})", (pattern, limit) * len(counts))
+    return int(row[0]) if row else 0
+
+
+async def _beginning(db: Reader, where: str, params: Sequence[object], pattern: str, limit: int) -> Sequence[UserRow]:
+    """The newest accounts with a beginning: those of each index, together."""
+    newest = [
+        f"(SELECT u.id FROM users u FORCE INDEX ({index}) WHERE u.{column} LIKE %s AND {where} ORDER BY u.id DESC LIMIT %s)"
+        for index, column in _BEGINNINGS.items()
+    ]
+    source = f"({' UNION '.join(newest)}) found JOIN users u ON u.id = found.id"
+    return await _users(db, source, "TRUE", (pattern, *params, limit) * len(newest), limit)
 
 
 async def _users(db: Reader, source: str, where: str, params: Sequence[object], limit: int) -> Sequence[UserRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -29,6 +29,9 @@ from core.times import to_timestamp, to_unix
 from skillforge.v1 import identity_pb2
 
 _Read = TypeVar("_Read")
+
+# No session lives longer, and so no token of it: Clerk ends them after 7 days unless it is told otherwise.
+SESSION_LIFETIME = timedelta(days=30)
 
 
 class IdentityService(PersonalData):
@@ -56,6 +59,8 @@ class IdentityService(PersonalData):
         async def work(tx: Transaction) -> tuple[UserRow, bool]:
             row, changed = await accounts.store_profile(tx, profile, call.now)
             await _refuse_ended(tx, claims, known, row)
+            if known is None:
+                await self.refuse_erased(tx, claims.subject)
             if changed and self.on_renamed:
                 await self.on_renamed(tx, row.id, row.display_name)
             if row.status != ACTIVE:
@@ -113,8 +118,10 @@ class IdentityService(PersonalData):
         """Accounts, newest first."""
         page = self._pages.open(call, request, (request.role, request.status, request.query))
         before = bytes.fromhex(str(page.after[0])) if page.after else None
-        rows = await queries.list_users(self._db, request.role, request.status, request.query, before, page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.id.hex(),))
+        found = await queries.list_users(self._db, request.role, request.status, request.query, before, page.size + 1)
+        kept, token = page.close(found.rows, lambda row: (row.id.hex(),))
+        if found.reached and not token:
+            token = page.token((found.reached.hex(),))
         return identity_pb2.ListUsersResponse(users=[user_message(row) for row in kept], next_page_token=token)
 
     async def get_user(self, call: Call, request: identity_pb2.GetUserRequest) -> identity_pb2.User:
@@ -157,6 +164,10 @@ class IdentityService(PersonalData):
             return after
 
         return user_message(await self._db.transact(work))
+
+    async def drop_sign_outs(self, now: datetime, limit: int) -> int:
+        """Forget up to `limit` sign-outs of sessions that nobody can have a token of any more; how many there were."""
+        return await queries.drop_revoked_sessions(self._db, now - SESSION_LIFETIME, limit)
 
     async def _require(self, user_id: bytes) -> UserRow:
         row = await queries.user_by_id(self._db, user_id)

@@ -10,6 +10,7 @@ from core.analytics import rollups
 from core.analytics.rules import Tally
 from core.courses.catalog import Outline
 from core.db import Database, Reader, Transaction
+from core.families.followers import parents_of
 from core.outbox import Outbox
 from core.progress import queries
 from core.progress.messages import Sheets
@@ -103,7 +104,7 @@ class MarkBatches:
         """What follows from newly completed lectures: the student is told, and so are the parents."""
         news = []
         followed = sorted({standing.student_id for standing, _ in whom if standing.followed})
-        parents = await queries.parents(tx, followed) if followed else {}
+        parents = await parents_of(tx, followed) if followed else {}
         for standing, outline in whom:
             await self._finish(tx, standing, outline, _moment(now), tally)
             message = progress_pb2.CourseProgress()

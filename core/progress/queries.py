@@ -12,7 +12,7 @@ from core.db import Database, Reader, Transaction
 from core.families.access import LINKS
 from core.progress.rules import LectureState, QuizState, Standing, from_microseconds
 from core.progress.stretches import Stretches, pack, unpack
-from skillforge.v1 import enrollments_pb2, identity_pb2, progress_pb2
+from skillforge.v1 import enrollments_pb2, progress_pb2
 
 Pair = tuple[bytes, bytes]
 # Student, course, lecture.
@@ -136,20 +136,6 @@ async def courses_of_child(
     return [ChildCourseRow(*row) for row in await db.fetch_all(sql, (child_id, parent_id, *params, limit))]
 
 
-async def parents(tx: Transaction, student_ids: Sequence[bytes]) -> dict[bytes, list[bytes]]:
-    """The parents of each of these students who has any. Whoever ends such a link waits for the end of the transaction."""
-    sql = """
-        SELECT f.child_id, f.parent_id FROM family_links f
-        WHERE f.child_id IN %s AND EXISTS (SELECT 1 FROM users u WHERE u.id = f.parent_id AND u.role = %s AND u.status = %s)
-        ORDER BY f.child_id, f.parent_slot LOCK IN SHARE MODE
-    """
-    found: dict[bytes, list[bytes]] = {}
-    standing = (int(identity_pb2.ROLE_PARENT), int(identity_pb2.USER_STATUS_ACTIVE))
-    for student_id, parent_id in await tx.fetch_all(sql, (student_ids, *standing)):
-        found.setdefault(student_id, []).append(parent_id)
-    return found
-
-
 async def touch(db: Database | Transaction, pairs: Sequence[Pair], now: datetime) -> None:
     """Move the last activity of students with access. In a transaction, others who touch the same wait until its end."""
     sql = """
@@ -205,12 +191,23 @@ _ORDERS = {
     progress_pb2.GRADEBOOK_ORDER_LAST_ACTIVITY: "e.last_activity_time",
     progress_pb2.GRADEBOOK_ORDER_ENROLL_TIME: "e.create_time",
 }
-_STORED = "e.lectures_completed, e.quiz_percent, e.exam_percent, e.exam_passed, e.score"
-_TRUE = f"{LECTURES_COMPLETED}, {QUIZ_PERCENT}, {EXAM_PERCENT}, {EXAM_PASSED}, {SCORE}"
+# From a deletion to its recount the truth is read: asked in the statement itself, so that no number of before the deletion
+# stands beside an outline of after it.
+_NUMBERS = ", ".join(
+    f"IF(recount.course_id IS NULL, e.{stored}, {true})"
+    for stored, true in {
+        "lectures_completed": LECTURES_COMPLETED,
+        "quiz_percent": QUIZ_PERCENT,
+        "exam_percent": EXAM_PERCENT,
+        "exam_passed": EXAM_PASSED,
+        "score": SCORE,
+    }.items()
+)
 _GRADES = """
 SELECT u.display_name, u.email, c.lecture_count, {order}, {numbers}, e.student_id, NULLIF(e.last_activity_time, '1970-01-01'),
   e.complete_time, e.create_time
 FROM enrollments e JOIN users u ON u.id = e.student_id JOIN courses c ON c.id = e.course_id
+LEFT JOIN course_recounts recount ON recount.course_id = e.course_id
 JOIN ({page}) page ON page.student_id = e.student_id
 WHERE e.course_id = %s ORDER BY {order} {direction}, e.student_id {direction}
 """
@@ -256,6 +253,5 @@ async def grades(
         SELECT e.student_id FROM enrollments e WHERE e.course_id = %s AND e.status = %s {where}
         ORDER BY {column} {direction}, e.student_id {direction} LIMIT %s
     """
-    recounting = await db.fetch_one("SELECT 1 FROM course_recounts WHERE course_id = %s", (course_id,)) is not None
-    sql = _GRADES.format(order=column, numbers=_TRUE if recounting else _STORED, page=page, direction=direction)
+    sql = _GRADES.format(order=column, numbers=_NUMBERS, page=page, direction=direction)
     return [GradeRow(*row) for row in await db.fetch_all(sql, (course_id, _ACTIVE, *params, limit, course_id))]

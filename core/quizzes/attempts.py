@@ -146,13 +146,28 @@ class QuizAttempts:
         student_id = to_bytes(request.student_id) if request.student_id else None
         if is_parent(call):
             child_id = require_child(student_id)
-            if not await queries.is_quiz_of_child(self._db, quiz_id, call.user.user_id, child_id):
+            wanted = AttemptFilter(quiz_id, child_id, call.user.user_id)
+            if not await queries.is_quiz_of_child(self._db, quiz_id, call.user.user_id, child_id) and not (
+                await queries.deleted_quiz(self._db, quiz_id, child_id) and await queries.list_attempts(self._db, wanted, None, 1)
+            ):
                 raise missing("quiz")
-            return AttemptFilter(quiz_id, child_id, call.user.user_id)
+            return wanted
         quiz = await queries.quiz(self._db, quiz_id, call.user.user_id)
         if quiz is None:
-            raise missing("quiz")
+            return await self._wanted_of_deleted(call, quiz_id, student_id)
         return AttemptFilter(quiz_id, _whose(call, quiz, student_id))
+
+    async def _wanted_of_deleted(self, call: Call, quiz_id: bytes, student_id: bytes | None) -> AttemptFilter:
+        """Of a deleted quiz the attempts are left: to those who made them, and to the instructor and admins."""
+        found = await queries.deleted_quiz(self._db, quiz_id, call.user.user_id)
+        if found is None:
+            raise missing("quiz")
+        instructor_id, attempted = found
+        if access.is_owner(call, instructor_id):
+            return AttemptFilter(quiz_id, student_id)
+        if not attempted or student_id not in (None, call.user.user_id):
+            raise missing("quiz")
+        return AttemptFilter(quiz_id, call.user.user_id)
 
     async def _page(self, wanted: AttemptFilter, page: Page, now: datetime) -> tuple[list[Attempt], str]:
         after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None

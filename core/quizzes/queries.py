@@ -32,6 +32,12 @@ _QUIZ_OF_CHILD = f"""
 SELECT 1 FROM {LINKS} JOIN enrollments e ON e.student_id = f.child_id JOIN quizzes q ON q.course_id = e.course_id
 WHERE f.parent_id = %s AND f.child_id = %s AND e.status = %s AND q.id = %s
 """
+# What is left of a deleted quiz are the attempts at it.
+_DELETED_QUIZ = """
+SELECT c.instructor_id, EXISTS (SELECT 1 FROM attempts own WHERE own.quiz_id = a.quiz_id AND own.student_id = %s)
+FROM attempts a JOIN courses c ON c.id = a.course_id
+WHERE a.quiz_id = %s AND NOT EXISTS (SELECT 1 FROM quizzes q WHERE q.id = a.quiz_id) LIMIT 1
+"""
 
 
 async def quiz(db: Reader, quiz_id: bytes, viewer_id: bytes, *, as_parent: bool = False) -> QuizRow | None:
@@ -58,6 +64,12 @@ async def _quiz(db: Reader, where: str, key: bytes, viewer_id: bytes, as_parent:
 async def is_quiz_of_child(db: Reader, quiz_id: bytes, parent_id: bytes, child_id: bytes) -> bool:
     """Whether the quiz belongs to a course that a child of the parent is enrolled in."""
     return await db.fetch_one(_QUIZ_OF_CHILD, (parent_id, child_id, _ACTIVE, quiz_id)) is not None
+
+
+async def deleted_quiz(db: Reader, quiz_id: bytes, student_id: bytes) -> tuple[bytes, bool] | None:
+    """The instructor of a deleted quiz that somebody attempted, and whether the student did."""
+    row = await db.fetch_one(_DELETED_QUIZ, (student_id, quiz_id))
+    return (row[0], bool(row[1])) if row else None
 
 
 async def course_of_lecture(db: Reader, lecture_id: bytes) -> bytes | None:

@@ -1,7 +1,7 @@
 """The dispatcher: one pipeline for every call, whichever door it came through.
 
-authenticate → authorize → limit → validate → handle → audit; and one place turns an error into a status.
-It is a `contract.client.CoreClient`, so a door in the same process calls it directly.
+limit by IP → authenticate → authorize → limit by user → validate → handle → audit; and one place turns an error into
+a status. It is a `contract.client.CoreClient`, so a door in the same process calls it directly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,10 +24,11 @@ from contract.methods import ContractError, Method
 from core.call import Call, Caller, Claims
 from core.errors import Unauthenticated
 from core.rpc.access import AccessRule
+from core.rpc.deadlines import finish_by
 from core.rpc.idempotency import IdempotencyStore
 from core.rpc.quotas import Quotas
 from core.rpc.statuses import SERVER_FAULTS, to_call_error
-from core.rpc.validate import check_rules
+from core.rpc.validate import KnownValid, check_rules
 from core.times import Clock
 
 log = logging.getLogger("skillforge.rpc")
@@ -54,6 +55,8 @@ class _Endpoint:
     method: Method
     handler: Handler
     access: AccessRule
+    # Reads are asked again in the same words.
+    reads: bool
 
 
 class Dispatcher:
@@ -74,14 +77,14 @@ class Dispatcher:
         self._quotas = quotas
         self._idempotency = idempotency
         self._clock = clock
+        self._known_valid = KnownValid()
 
     async def call(self, method: Method, request: Message, metadata: Mapping[str, str], timeout: float | None) -> Reply:
         """Run a unary call. Raises CallError, whatever went wrong; a cancellation stays one."""
-        call, seconds = self._open(method, metadata, timeout)
+        call = self._open(method, metadata, timeout)
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(seconds):
-                reply = await self._run(self._endpoints[method.path], call, request)
+            reply = await finish_by(call.deadline, self._run(self._endpoints[method.path], call, request))
         except Exception as error:
             raise self._failed(call, error, started) from error
         if log.isEnabledFor(logging.DEBUG):
@@ -92,64 +95,50 @@ class Dispatcher:
         self, method: Method, request: Message, metadata: Mapping[str, str], timeout: float | None
     ) -> AsyncIterator[Message]:
         """Run a server-streaming call: admitted like a unary one, then message by message."""
-        call, seconds = self._open(method, metadata, timeout)
+        call = self._open(method, metadata, timeout)
         started = time.perf_counter()
         endpoint = self._endpoints[method.path]
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(call.deadline - time.monotonic()):
                 await self._admit(endpoint, call, request)
                 async for message in endpoint.handler(call, request):
                     yield message
         except Exception as error:
             raise self._failed(call, error, started) from error
 
-    def _open(self, method: Method, metadata: Mapping[str, str], timeout: float | None) -> tuple[Call, float]:
+    def _open(self, method: Method, metadata: Mapping[str, str], timeout: float | None) -> Call:
         seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else min(timeout, MAX_TIMEOUT_SECONDS)
-        call = Call(
-            method=method,
-            metadata=metadata,
-            request_id=_request_id(metadata.get(REQUEST_ID, "")),
-            client_ip=metadata.get(CLIENT_IP, ""),
-            now=self._clock(),
-            deadline=asyncio.get_running_loop().time() + seconds,
-        )
-        return call, seconds
+        request_id = _request_id(metadata.get(REQUEST_ID, ""))
+        return Call(method, metadata, request_id, metadata.get(CLIENT_IP, ""), self._clock(), time.monotonic() + seconds)
 
     async def _run(self, endpoint: _Endpoint, call: Call, request: Message) -> Reply:
         await self._admit(endpoint, call, request)
-        key = call.metadata.get(IDEMPOTENCY_KEY) if endpoint.method.idempotency_key else None
-        if key is None:
-            return await _handle(endpoint, call, request)
+        if not endpoint.method.idempotency_key or (key := call.metadata.get(IDEMPOTENCY_KEY)) is None:
+            return _reply(endpoint, call, await endpoint.handler(call, request))
         return await self._once(endpoint, call, request, key)
 
     async def _admit(self, endpoint: _Endpoint, call: Call, request: Message) -> None:
         """Everything before the handler. A caller learns nothing before it is known and allowed."""
         if not self._quotas.take_ip(call):
             await self._quotas.await_ip(call)
-        await self._authenticate(call, required=not endpoint.access.open)
+        token = _bearer_token(call, required=not endpoint.access.open)
+        if token:
+            known = self._authenticator.recall(token)
+            call.claims, call.caller = known if known is not None else await self._authenticator.identify(token)
         endpoint.access.check(call)
         if not self._quotas.take_user(call):
             await self._quotas.await_user(call)
-        check_rules(request)
-
-    async def _authenticate(self, call: Call, required: bool) -> None:
-        header = call.metadata.get(AUTHORIZATION)
-        if header is None:
-            if required:
-                raise Unauthenticated("TOKEN_MISSING", "Sign in: send `Authorization: Bearer <token>`.")
-            return
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated("TOKEN_INVALID", "The Authorization header must read `Bearer <token>`.")
-        known = self._authenticator.recall(token)
-        call.claims, call.caller = known if known is not None else await self._authenticator.identify(token)
+        if endpoint.reads:
+            self._known_valid.check_rules(request)
+        else:
+            check_rules(request)
 
     async def _once(self, endpoint: _Endpoint, call: Call, request: Message, key: str) -> Reply:
         """Handle a call that carries an idempotency key: the first answer is replayed to repeats."""
         owner = call.caller.user_id.hex() if call.caller else call.client_ip
 
         async def work() -> Reply:
-            return await _handle(endpoint, call, request)
+            return _reply(endpoint, call, await endpoint.handler(call, request))
 
         scope, fingerprint = f"{endpoint.method.path}:{owner}", request.SerializeToString(deterministic=True)
         reply = await self._idempotency.run(scope, key, fingerprint, work, endpoint.method.reply_type)
@@ -169,19 +158,31 @@ def _request_id(given: str) -> str:
     return given if _SANE_ID.fullmatch(given) else secrets.token_hex(12)
 
 
+def _bearer_token(call: Call, required: bool) -> str:
+    """The token of the Authorization header (RFC 6750); "" without one where none is required."""
+    header = call.metadata.get(AUTHORIZATION)
+    if header is None:
+        if required:
+            raise Unauthenticated("TOKEN_MISSING", "Sign in: send `Authorization: Bearer <token>`.")
+        return ""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("TOKEN_INVALID", "The Authorization header must read `Bearer <token>`.")
+    return token
+
+
 def _endpoint(method: Method, services: Mapping[str, object]) -> _Endpoint:
     handler = getattr(services.get(method.service), method.handler, None)
     if handler is None:
         raise ContractError(f"{method.path} has no handler `{method.handler}`")
-    return _Endpoint(method, handler, AccessRule.of(method))
+    reads = any(route.verb == "GET" for route in method.routes)
+    return _Endpoint(method, handler, AccessRule.of(method), reads)
 
 
-async def _handle(endpoint: _Endpoint, call: Call, request: Message) -> Reply:
-    message: Awaitable[Message] = endpoint.handler(call, request)
-    reply = Reply(await message, call.reply_metadata, call.shared_reply)
+def _reply(endpoint: _Endpoint, call: Call, message: Message) -> Reply:
     if endpoint.method.audit and not call.audited:
         raise RuntimeError(f"{endpoint.method.path} declares an audit action but recorded none")
-    return reply
+    return Reply(message, call.reply_metadata, call.shared_reply)
 
 
 def _log_call(level: int, call: Call, code: str, started: float, error: Exception | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -91,8 +92,8 @@ class GrpcServer:
             except CallError as error:
                 await _abort(context, error)
                 raise
-            if reply.metadata:
-                await context.send_initial_metadata(tuple(reply.metadata.items()))
+            # With the status, as an error's is: sent ahead it would cost a message of its own, an eighth of the call.
+            context.set_trailing_metadata(tuple(reply.metadata.items()))
             return reply.message
 
         async def streaming(request: Message, context: Context) -> AsyncIterator[Message]:
@@ -117,6 +118,7 @@ class GrpcServer:
         return metadata
 
 
+@lru_cache(maxsize=1024)
 def _peer_host(peer: str) -> str:
     """The host of a gRPC peer string: "ipv4:127.0.0.1:5000", "ipv6:%5B::1%5D:5000", "unix:..."."""
     kind, _, rest = unquote(peer).partition(":")

@@ -58,7 +58,7 @@ def _refusal(call: Incoming, error: CallError, as_page: bool) -> Answer:
     problem = problem_for(error, call.request_id)
     if not as_page:
         return problem_answer(problem, call.request_id)
-    answer = _html(call, problem.status, refusal_page(problem.status, decode_segment(call.segments[1])))
+    answer = _html(call, problem.status, refusal_page(problem.status, decode_segment(call.place.segments[1])))
     for name, value in problem.headers.items():
         answer.add(name, value)
     return answer

@@ -15,8 +15,9 @@ from google.protobuf.message import Message
 
 from contract.methods import Method, load_methods
 from skillforge.options.v1 import options_pb2 as options
-from skillforge.v1 import identity_pb2
+from skillforge.v1 import certificates_pb2, identity_pb2
 from tests.support.doors import Door, Outcome
+from tests.support.polling import eventually
 from tests.support.sides import COURSE_PARTS, Side, Things, new_side, nothing
 from tests.support.world import World, exam_content
 
@@ -150,12 +151,23 @@ def reason(outcome: Outcome) -> str:
 
 @pytest.fixture(scope="module")
 async def here(world: World) -> Side:
-    return await new_side(world)
+    return await with_file(world, await new_side(world))
 
 
 @pytest.fixture(scope="module")
 async def there(world: World) -> Side:
-    return await new_side(world)
+    return await with_file(world, await new_side(world))
+
+
+async def with_file(world: World, side: Side) -> Side:
+    """The certificate's file is made, which on a busy machine may take longer than a call waits: a download must depend on
+    nothing but whose it is."""
+    request = certificates_pb2.DownloadCertificateRequest(certificate_id=side.things.ids["certificate_id"])
+    student = side.people["STUDENT"]
+    await eventually(
+        lambda: world.rest.call("DownloadCertificate", request, student.token), lambda outcome: outcome.ok, seconds=50
+    )
+    return side
 
 
 async def ask(door: Door, name: str, request: Message, role: str, side: Side) -> Outcome:

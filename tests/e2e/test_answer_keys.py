@@ -18,9 +18,12 @@ from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 
 from contract.methods import Method, load_methods
+from core.ids import to_bytes
+from core.redis import keys
 from skillforge.v1 import courses_pb2, enrollments_pb2, families_pb2, quizzes_pb2
 from skillforge.v1.quizzes_pb2 import AnswerKey, Question
 from tests.support.doors import rest_request
+from tests.support.polling import eventually
 from tests.support.world import Person, World
 
 METHODS = load_methods()
@@ -174,6 +177,16 @@ async def over_grpc(world: World, method: Method, request: Message, person: Pers
     return b"\n".join(seen)
 
 
+async def events(world: World, exam: Exam) -> bytes:
+    """Every byte of the events that were sent to them."""
+    await eventually(lambda: world.core.resources.db.fetch_one("SELECT COUNT(*) FROM outbox"), lambda row: row == (0,))
+    streams = [keys.events(to_bytes(person.id)) for person in exam.people.values() if person is not None]
+    entries = [await world.core.resources.redis.run("XRANGE", stream, "-", "+") for stream in streams]
+    sent = [value for stream in entries for _, fields in stream for value in fields.values()]
+    assert sent, "the marks of the lectures were told"
+    return b"\n".join(sent)
+
+
 def found(seen: bytes) -> list[bytes]:
     return [marker for marker in MARKERS if marker in seen]
 
@@ -201,6 +214,7 @@ async def test_no_route_shows_a_key_before_the_attempt_is_submitted(world: World
     for attempt in exam.attempts:
         now = await world.call("GetAttempt", quizzes_pb2.GetAttemptRequest(attempt_id=attempt.id), exam.person("student"))
         assert now.status == quizzes_pb2.ATTEMPT_STATUS_IN_PROGRESS, "all of that was before the submission"
+    assert found(await events(world, exam)) == []
     for method in METHODS:
         if method.name in ENDING - {"SubmitAttempt"}:
             for name in CURIOUS:

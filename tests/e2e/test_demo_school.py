@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2
 
+from cli.demo.client import Caller
 from cli.demo.course_files import CourseFileError, answers, load_courses, read_course
 from cli.demo.people import load_people, people, studies
-from cli.demo.school import make_school
+from cli.demo.school import GOOD_CARD, REFUSED_CARD, DemoSchool, make_school
 from cli.servers import LocalServers
 from contract.client import CoreClient, Reply
 from contract.errors import CallError
@@ -94,6 +96,26 @@ async def test_it_is_made_once_and_an_interrupted_start_is_completed(servers: Lo
             if not interruptions:
                 await check_the_school(world)
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(("card", "status"), [(REFUSED_CARD, "FAILED"), (GOOD_CARD, "SUCCEEDED")])
+@pytest.mark.parametrize("charged", [False, True], ids=["before the checkout", "behind it"])
+async def test_a_payment_that_was_interrupted_is_settled(world: World, card: str, status: str, charged: bool) -> None:
+    """By the next start; and once, also when the first start's webhook is still on its way."""
+    course = await world.course(await world.person("INSTRUCTOR"), price=4900)
+    student, key = await world.person(), load_people()[0]
+    payment = await world.call("CreatePayment", payments_pb2.CreatePaymentRequest(course_id=course.id), student)
+    async with aiohttp.ClientSession() as http:
+        if charged:
+            await http.post(payment.checkout_url, json={"card": card})
+        school = DemoSchool(world.core.dispatcher, world.fakes.clerk, http, lambda done, total: None)
+        for _ in range(2):
+            paid = await school._pay(Caller(world.core.dispatcher, student.token, key), course.id, card)
+            assert paid == (status == "SUCCEEDED")
+            listed = await world.call("ListPayments", payments_pb2.ListPaymentsRequest(), student)
+            assert [payments_pb2.PaymentStatus.Name(item.status) for item in listed.payments] == [f"PAYMENT_STATUS_{status}"]
+            if paid:
+                break  # whoever is enrolled does not pay
 
 
 async def check_the_school(world: World) -> None:

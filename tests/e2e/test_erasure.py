@@ -185,10 +185,10 @@ async def test_the_account_is_gone_at_every_door_and_in_other_processes_within_a
 async def test_a_new_sign_up_is_a_new_account(world: World) -> None:
     student = await world.person()
     await erase(world, student)
-    again = world.fakes.clerk.mint(student.user.clerk_id)
+    _, again = await world.fakes.clerk.sign_in(student.user.email, student.user.display_name, "STUDENT")
     outcome = await world.rest.call("SyncUser", identity_pb2.SyncUserRequest(), again)
     assert outcome.status == 201
-    assert outcome.message.id != student.id
+    assert (outcome.message.id, outcome.message.clerk_id) != (student.id, student.user.clerk_id)
     assert outcome.message.email == student.user.email
     # Which may be erased again.
     await erase(world, Person(again, outcome.message))
@@ -197,9 +197,9 @@ async def test_a_new_sign_up_is_a_new_account(world: World) -> None:
 
 async def test_late_news_from_clerk_opens_nothing(world: World) -> None:
     student, bystander = await world.person(), await world.person()
-    await erase(world, student)
     clerk_user = world.fakes.clerk.users.get(student.user.clerk_id)
     assert clerk_user is not None
+    await erase(world, student)
     newer = {**clerk_user.as_clerk_json(), "updated_at": clerk_user.updated_at + 1000}
     for number, event in enumerate(
         (

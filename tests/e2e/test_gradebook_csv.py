@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from core.progress import gradebook, queries
 from skillforge.v1 import analytics_pb2, enrollments_pb2, progress_pb2
 from tests.support.world import Person, World
 
@@ -65,6 +69,33 @@ async def test_one_path_answers_what_is_asked_for(world: World, teacher: Person,
     status, headers, body = await world.request("GET", f"{path}?orderBy=GRADEBOOK_ORDER_NAME", person=teacher)
     assert (status, headers["content-type"]) == (200, "application/json")
     assert [line["percent"] for line in body["grades"]] == [50, 0]
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_lines_are_sent_as_they_are_read(
+    world: World, teacher: Person, course_id: str, monkeypatch: pytest.MonkeyPatch, remote: bool
+) -> None:
+    """The first students have arrived before the next are read, so that no course is too large for memory."""
+    read, more = queries.grades, asyncio.Event()
+
+    async def slowly(*args: Any) -> Any:
+        if args[3] is not None:  # a place to go on from
+            await more.wait()
+        return await read(*args)
+
+    monkeypatch.setattr(queries, "grades", slowly)
+    monkeypatch.setattr(gradebook, "EXPORT_ROWS", 1)
+    url = f"{world.remote_url if remote else world.url}/progress/course/{course_id}/students"
+    headers = {**teacher.headers, "Accept": "text/csv"}
+    async with world.session.get(url, headers=headers) as response:
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        seen = b""
+        while seen.count(b"\r\n") < 2:
+            seen += await response.content.readany()
+        assert seen.count(b"\r\n") == 2, "the header and one student"
+        more.set()
+        seen += await response.read()
+    assert seen.count(b"\r\n") == 3
 
 
 async def test_analytics_and_overview(world: World, teacher: Person, course_id: str) -> None:

@@ -6,11 +6,15 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
+from core.creations import repeats
 from core.ids import to_bytes
+from core.redis import RedisAway
+from core.times import utc_now
 from tests.support.world import Person, World
 
 AT_ONCE = 20
@@ -153,3 +157,71 @@ async def test_a_key_that_is_none_is_refused(world: World, key: str) -> None:
     status, _, problem = await post(world, creation, key)
     assert (status, [item["field"] for item in problem["violations"]]) == (400, ["Idempotency-Key"])
     assert await count(world, creation) == 0
+
+
+# Where Redis knows nothing of the first call: it was away, lost its data, or the call failed after its commit.
+
+
+async def forget(world: World) -> None:
+    """Redis loses what it kept of answers."""
+    redis = world.core.resources.redis
+    for key in await redis.run("KEYS", "*idem*"):
+        await redis.run("DEL", key)
+
+
+@pytest.mark.parametrize("make", CREATIONS[:3], ids=lambda make: make.__name__)
+async def test_a_repeat_that_redis_knows_nothing_of_creates_nothing(
+    world: World, make: Callable[[World], Awaitable[Creation]]
+) -> None:
+    creation, key = await make(world), uuid.uuid4().hex
+    status, headers, first = await post(world, creation, key)
+    assert status == 201
+    for _ in range(2):
+        await forget(world)
+        status, headers, again = await post(world, creation, key)
+        assert (status, again["id"], again["title"]) == (201, first["id"], "Once")
+        assert "idempotency-replayed" not in headers, "the database knew it"
+    assert await count(world, creation) == 1
+    await forget(world)
+    status, _, problem = await post(world, creation, key, title="Twice")
+    assert (status, problem["reason"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert await count(world, creation) == 1
+    # Others' keys are others'.
+    other = await make(world)
+    assert (await post(world, other, key))[0] == 201
+    assert await count(world, other) == 1
+
+
+async def test_repeats_without_redis_wait_for_the_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many at once, as when Redis is away: one creates, the others get what it created."""
+
+    async def away(*arguments: object) -> bytes:
+        raise RedisAway("away")
+
+    creation, key = await new_lecture(world), uuid.uuid4().hex
+    monkeypatch.setattr(world.core.resources.redis, "run", away)
+    answers = await asyncio.gather(*(post(world, creation, key) for _ in range(AT_ONCE)))
+    assert {status for status, _, _ in answers} == {201}
+    assert len({answer["id"] for _, _, answer in answers}) == 1
+    assert await count(world, creation) == 1
+
+
+async def test_what_was_created_and_deleted_is_not_created_again(world: World) -> None:
+    creation, key = await new_lecture(world), uuid.uuid4().hex
+    _, _, lecture = await post(world, creation, key)
+    await world.request("DELETE", f"/lectures/{lecture['id']}", person=creation.person)
+    await forget(world)
+    assert (await post(world, creation, key))[0] == 404
+    assert await count(world, creation) == 0
+
+
+async def test_a_key_may_be_used_anew_after_a_day(world: World) -> None:
+    creation, key = await new_course(world), uuid.uuid4().hex
+    await post(world, creation, key)
+    await forget(world)
+    db = world.core.resources.db
+    for hours, rows in ((23, 1), (25, 2)):
+        await repeats.forget(db, utc_now() + timedelta(hours=hours), 100_000)
+        await post(world, creation, key)
+        await forget(world)
+        assert await count(world, creation) == rows

@@ -28,6 +28,8 @@ from tests.support.processes import Running, alive, children, fetch, free_port, 
 pytestmark = pytest.mark.slow
 
 CLIENTS = 8
+# "Within a second", and what a busy machine adds.
+SOON_SECONDS = 2.0
 # What multiprocessing starts a worker with, and what it does not start anything else with.
 WORKER = "from multiprocessing.spawn"
 
@@ -168,6 +170,23 @@ async def test_a_killed_worker_is_replaced_and_the_others_go_on(installation: In
     assert len(markers.broken) <= CLIENTS + 2, "only what the dead worker had in hand may break"
     markers.check_nothing_lost()
     assert f"worker {workers[0]} ended with status -9; another starts" in serve.said
+
+
+def test_a_suspension_reaches_every_worker_within_a_second(installation: Installation, serve: Running) -> None:
+    """Each question goes to whichever worker takes the connection; all have known the account before."""
+    admin, student = installation.sign_in("root@example.com", "ADMIN"), installation.sign_in("eve@example.com", "STUDENT")
+    me = installation.call("GET", "/auth/me", student)
+
+    def answers() -> set[int]:
+        return {fetch(f"{installation.url}/auth/me", student)[0] for _ in range(16)}
+
+    for status, wanted in (("SUSPENDED", {403}), ("ACTIVE", {200})) * 2:
+        assert answers() == ({200} if wanted == {403} else {403})
+        changed = {"status": f"USER_STATUS_{status}"}
+        assert installation.call("PATCH", f"/users/{me['id']}", admin, changed)["status"] == changed["status"]
+        serve.wait_until(lambda wanted=wanted: answers() == wanted, SOON_SECONDS)  # type: ignore[misc]
+    assert installation.call("POST", "/auth/sign-out", student, {}) is None
+    serve.wait_until(lambda: answers() == {401}, SOON_SECONDS)
 
 
 async def test_a_stop_drains_without_a_failed_request(installation: Installation, servers: LocalServers, database: str) -> None:

@@ -131,6 +131,36 @@ async def test_simultaneous_submissions_are_graded_once(world: World) -> None:
     assert await published(world, "certificate.issued", student) == 1
 
 
+async def test_two_devices_answer_one_attempt(world: World) -> None:
+    """Each in a session of its own: the second goes on where the first is, no sheet is mixed, and one of them is graded."""
+    course = await exam_of(world, max_attempts=1)
+    student = await enrolled(world, course, learned=True)
+    tokens = [student.token, world.fakes.clerk.mint(student.user.clerk_id)]
+    start = quizzes_pb2.StartAttemptRequest(quiz_id=course.exam_id)
+    begun = await call(world, "rest", start, tokens[0])
+    sheets = [[quizzes_pb2.Answer(question_id="q1", number=number)] for number in (41, 42)]
+    saves = [quizzes_pb2.SaveAnswersRequest(attempt_id=begun.message.id, answers=sheet) for sheet in sheets]
+    assert (await call(world, "rest", saves[0], tokens[0])).ok
+    resumed = await call(world, "grpc", start, tokens[1])
+    assert (resumed.message.id, list(resumed.message.answers)) == (begun.message.id, sheets[0])
+    assert resumed.message.questions == begun.message.questions
+    for _ in range(5):
+        saved = await asyncio.gather(
+            *(call(world, door, saves[device], tokens[device]) for device in (0, 1) for door in world.doors)
+        )
+        assert [list(item.answers) for item in messages(saved)] == [sheets[0]] * 3 + [sheets[1]] * 3
+        now = await call(world, "remote", start, tokens[0])
+        assert list(now.message.answers) in sheets
+    submits = [quizzes_pb2.SubmitAttemptRequest(attempt_id=begun.message.id, answers=sheet) for sheet in sheets]
+    graded = messages(
+        await asyncio.gather(*(call(world, door, submits[device], tokens[device]) for device in (0, 1) for door in world.doors))
+    )
+    assert all(item == graded[0] for item in graded)
+    assert (list(graded[0].answers), graded[0].percent) in ((sheets[0], 0), (sheets[1], 100))
+    late = await call(world, "grpc", saves[0], tokens[1])
+    assert late.reason == "ATTEMPT_CLOSED"
+
+
 async def test_simultaneous_first_logins_make_one_account(world: World) -> None:
     for number in range(3):
         user, token = await world.fakes.clerk.sign_in(f"twin.{number}@example.com", "Twin", "STUDENT")

@@ -16,6 +16,7 @@ from skillforge.v1.courses_pb2 import Course, DeleteLectureRequest
 from skillforge.v1.quizzes_pb2 import (
     Answer,
     Attempt,
+    DeleteLectureQuizRequest,
     GetAttemptRequest,
     ListAttemptsRequest,
     PutExamRequest,
@@ -271,6 +272,43 @@ async def test_attempts_are_listed_newest_first(room: Classroom, author: Caller)
     assert await listed(await room.person("ADMIN"), student_id=two) == [(two, 3), (two, 2), (two, 1)]
     await refused(NotAllowed, "NOT_ALLOWED", listed(students[0], student_id=two))
     await refused(NotAllowed, "NOT_ENROLLED", listed(await room.person()))
+
+
+async def test_the_attempts_at_a_deleted_quiz_stay_with_those_who_made_them(room: Classroom, author: Caller) -> None:
+    course = await room.course(author, (1,))
+    quiz = await put_quiz(room, author, course)
+    students = [await room.person() for _ in range(3)]
+    for student in students:
+        await room.enroll(student, course.id)
+    for student in students[:2]:
+        attempt = await start(room, quiz, student)
+        await room.run(SubmitAttemptRequest(attempt_id=attempt.id, answers=right_answers()), student)
+        room.later(seconds=1)
+    await room.run(DeleteLectureQuizRequest(lecture_id=quiz.lecture_id), author)
+
+    async def listed(who: Caller, **fields: Any) -> list[str]:
+        page = await room.run(ListAttemptsRequest(quiz_id=quiz.id, **fields), who)
+        for item in page.attempts:
+            assert (await room.run(GetAttemptRequest(attempt_id=item.id), who)).percent == item.percent == 100
+        return [item.student_id for item in page.attempts]
+
+    one, two, three = (to_text(student.user_id) for student in students)
+    for owner in (author, await room.person("ADMIN")):
+        assert await listed(owner) == [two, one]
+        assert await listed(owner, student_id=one) == [one]
+        assert await listed(owner, student_id=three) == []
+    assert await listed(students[0]) == await listed(students[0], student_id=one) == [one]
+    # To all others it is not there, as if it had never been.
+    for other, fields in (
+        (students[2], {}),
+        (students[0], {"student_id": two}),
+        (await room.person("INSTRUCTOR"), {}),
+        (await room.person(), {}),
+    ):
+        await refused(NotFound, "NOT_FOUND", listed(other, **fields))
+    unused = await put_quiz(room, author, course)
+    await room.run(DeleteLectureQuizRequest(lecture_id=unused.lecture_id), author)
+    await refused(NotFound, "NOT_FOUND", room.run(ListAttemptsRequest(quiz_id=unused.id), author))
 
 
 async def test_only_the_enrolled_start(room: Classroom, author: Caller, course: Course) -> None:

@@ -99,6 +99,30 @@ async def test_signing_in_again_updates_the_same_user(http: aiohttp.ClientSessio
     assert (after.last_name, after.role) == ("Lee", "ADMIN")
 
 
+async def test_a_deleted_user_s_next_account_is_another(http: aiohttp.ClientSession, world: FakeWorld, tmp_path: Path) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append((await sign_in(http, world, email="a@example.com"))["userId"])
+        url = f"{world.url}/v1/users/{ids[-1]}"
+        async with http.delete(url, headers=BACKEND) as response:
+            assert (response.status, await response.json()) == (
+                200, {"object": "user", "id": ids[-1], "slug": None, "deleted": True},
+            )  # fmt: skip
+        for ask in (http.get, http.delete):
+            async with ask(url, headers=BACKEND) as response:
+                assert response.status == 404
+        async with http.delete(url) as response:
+            assert response.status == 401
+    assert len(set(ids)) == 3
+    for _ in range(2):  # what the journal says, and what is left of it when it was written anew
+        again = FakeWorld(tmp_path)
+        await again.start()
+        assert [again.clerk.users.get(item) for item in ids] == [None] * 3
+        await again.close()
+    user, _ = await again.clerk.sign_in("a@example.com", "A")
+    assert user.id not in ids
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [

@@ -11,10 +11,10 @@ from google.protobuf.message import Message
 
 from core.call import Caller
 from core.errors import InvalidArgument, NotAllowed, NotFound
+from core.families import queries
 from core.ids import new_id, to_text
-from core.progress import queries
 from skillforge.v1 import enrollments_pb2, identity_pb2
-from skillforge.v1.certificates_pb2 import DownloadCertificateRequest
+from skillforge.v1.certificates_pb2 import Certificate, DownloadCertificateRequest, GenerateCertificateRequest
 from skillforge.v1.courses_pb2 import Course, GetCourseRequest, GetLectureRequest, UnpublishCourseRequest
 from skillforge.v1.families_pb2 import (
     ListChildAttemptsRequest,
@@ -26,6 +26,7 @@ from skillforge.v1.families_pb2 import (
 )
 from skillforge.v1.progress_pb2 import CourseProgress, GetCourseProgressRequest
 from skillforge.v1.quizzes_pb2 import (
+    DeleteExamRequest,
     GetAttemptRequest,
     GetExamRequest,
     GetLectureQuizRequest,
@@ -239,6 +240,17 @@ async def test_an_open_attempt_shows_no_keys_and_an_overdue_one_is_graded(
     assert listed.submit_time == attempt.deadline
 
 
+async def test_attempts_at_a_deleted_quiz(school: School, author: Caller, parent: Caller, child: Caller) -> None:
+    course, reads = await studied(school, author, child)
+    request = reads["attempts at a quiz"]
+    await school.run(DeleteExamRequest(course_id=course.id), author)
+    await refused(NotFound, "NOT_FOUND", school.run(request, parent))
+    await link(school, parent, child)
+    shown = await school.run(request, parent)
+    assert shown == await school.run(request, child)
+    assert shown.attempts
+
+
 async def test_pages_of_a_child(school: School, author: Caller, parent: Caller, child: Caller) -> None:
     courses = []
     for _ in range(5):
@@ -357,7 +369,30 @@ async def test_a_mark_of_who_has_no_parents_costs_no_statement_more(
     async def asked(*_: object) -> dict[bytes, list[bytes]]:
         raise AssertionError("nobody needs to be asked about")
 
-    course = await school.course(author, (1,))
+    course = await school.course(author, (2,))
     await school.enroll(child, course.id)
-    monkeypatch.setattr(queries, "parents", asked)
-    assert (await school.mark(child, lecture_ids(course)[0])).course.percent == 100
+    monkeypatch.setattr(queries, "parents_of", asked)
+    assert (await school.mark(child, lecture_ids(course)[0])).course.percent == 50
+
+
+@pytest.mark.parametrize("by", ["the last lecture", "the exam", "asking for it"])
+async def test_parents_are_told_of_a_certificate_once(school: School, author: Caller, child: Caller, by: str) -> None:
+    parents = [await school.person("PARENT") for _ in range(3)]
+    for parent in parents:
+        await link(school, parent, child)
+    await school.run(UnlinkParentRequest(parent_id=text(parents[0])), child)
+    await set_standing(school, parents[1], "PARENT", "SUSPENDED")
+    course = await (school.course(author) if by == "the last lecture" else school.course_with_exam(author))
+    await school.enroll(child, course.id)
+    await school.mark_all(child, course)
+    if by == "the exam":
+        await school.pass_exam(child, course)
+    elif by == "asking for it":
+        await school.run(DeleteExamRequest(course_id=course.id), author)
+        for _ in range(2):
+            await school.run(GenerateCertificateRequest(course_id=course.id), child)
+    assert [await school.events_of(who, "certificate.issued") for who in (child, *parents)] == [1, 0, 0, 1]
+    sql = "SELECT payload FROM outbox WHERE user_id = %s AND topic = 'certificate.issued'"
+    told = Certificate.FromString(await school.value(sql, parents[2].user_id))
+    assert told == Certificate.FromString(await school.value(sql, child.user_id))
+    assert (told.student_id, told.course_id) == (text(child), course.id)

@@ -162,6 +162,35 @@ async def test_until_a_recount_is_done_the_truth_is_read(school: School, author:
     assert await school.value("SELECT lectures_completed FROM enrollments WHERE course_id = %s", to_bytes(course.id)) == 3
 
 
+async def test_a_deletion_between_two_statements_shows_in_none(
+    school: School, author: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a page reads first, a lecture deleted right behind it makes no percentage above 100."""
+    for wait in range(3):
+        course = await school.course(author, (3,))
+        student = await school.person()
+        await enter(school, student, course)
+        for lecture_id in lecture_ids(course):
+            await school.mark(student, lecture_id)
+        request = progress_pb2.ListGradesRequest(course_id=course.id)
+        await school.run(request, author)  # its outline is known from now on
+        fetch, left = school.db._run, wait
+
+        async def run(sql: str, params: Any, course: Course = course, fetch: Any = fetch) -> Any:
+            nonlocal left
+            found = await fetch(sql, params)
+            left -= 1
+            if left == -1:
+                monkeypatch.undo()
+                await school.run(DeleteLectureRequest(lecture_id=lecture_ids(course)[0]), author)
+            return found
+
+        monkeypatch.setattr(school.db, "_run", run)
+        [grade] = (await school.run(request, author)).grades
+        monkeypatch.undo()
+        assert (grade.percent, grade.lectures_completed, grade.lectures_total) in ((100, 3, 3), (100, 2, 2))
+
+
 async def export(school: School, who: Caller, request: ExportGradesRequest) -> list[list[str]]:
     deadline = asyncio.get_running_loop().time() + 10
     call = Call(METHODS["ExportGrades"], {}, "test", "127.0.0.1", school.now, deadline, caller=who)

@@ -22,7 +22,7 @@ ERASE = identity_pb2.EraseMeRequest(confirm="ERASE")
 
 # Columns that hold the id of a row of `users`, by name; every other 16-byte id is of something else.
 PEOPLE = {"student_id", "user_id", "actor_id", "instructor_id", "parent_id", "child_id", "done_student_id"}
-THINGS = {"id", "course_id", "module_id", "lecture_id", "quiz_id", "payment_id", "source_id"}
+THINGS = {"id", "course_id", "module_id", "lecture_id", "quiz_id", "payment_id", "source_id", "resource_id"}
 # Columns of people that the export leaves out, and why.
 NOT_EXPORTED = {
     "outbox.user_id": "events on their way; what they tell of is in the other sections; an erasure deletes them",
@@ -140,7 +140,7 @@ async def test_a_login_that_an_erasure_overtakes_opens_no_account(world: World) 
     syncs = [world.rest.call("SyncUser", sync, student.token) for _ in range(10)]
     outcomes = await asyncio.gather(*syncs, world.rest.call("EraseMe", ERASE, student.token))
     assert outcomes[-1].ok
-    assert {outcome.reason for outcome in outcomes} <= {"", "SESSION_REVOKED", "CONFLICT"}
+    assert {outcome.reason for outcome in outcomes} <= {"", "SESSION_REVOKED", "CONFLICT", "ACCOUNT_ERASED", "TOKEN_INVALID"}
     sql = "SELECT COUNT(*) FROM users WHERE clerk_id = %s OR email = %s"
     [(count,)] = await world.core.resources.db.fetch_all(sql, (student.user.clerk_id, student.user.email))
     assert count == 0

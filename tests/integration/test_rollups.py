@@ -12,7 +12,7 @@ import pytest
 
 from core.analytics.rebuild import Correction, Rebuild
 from core.analytics.recounts import Recounts
-from core.analytics.rules import PLATFORM, Kind
+from core.analytics.rules import FIRST_DATED, PLATFORM, Kind, day_item, day_of
 from core.call import Caller
 from core.db import Transaction
 from core.enrollments.rules import FREE
@@ -176,6 +176,28 @@ async def test_a_rebuild_while_everything_goes_on_changes_nothing(school: School
         assert (await rebuild.course(course_id)).counts == {}
         await marking
     assert await corrections(school, life.courses[0]) == [Correction(0, {})] * 2
+
+
+async def test_merging_past_days_changes_no_number(school: School) -> None:
+    """Beside everything that goes on; afterwards a past day of the platform is one row a kind."""
+    life = await Life.begin([school], 11)
+    for _ in range(60):
+        await life.step()
+    await corrections(school, *life.courses)
+    before = await state(school, PLATFORM)
+    recounts = Recounts(school.db, lambda: school.now)
+    for days in (0, 5, 30):
+        school.later(days=days)
+        await asyncio.gather(*(recounts.merge() for _ in range(3)), *(life.step() for _ in range(4)))
+    assert await corrections(school, *life.courses) == [Correction(0, {})] * 3
+    school.later(days=3)
+    await recounts.merge()
+    assert await recounts.merge() == 0
+    first = day_item(day_of(school.now) - 29)
+    sql = "SELECT COUNT(*), COUNT(DISTINCT kind, item) FROM course_counts WHERE course_id = %s AND kind >= %s AND item >= %s"
+    rows, items = await school.db.fetch_one(sql, (PLATFORM, FIRST_DATED, first))  # type: ignore[misc]
+    assert rows == items > 0
+    assert len(await state(school, PLATFORM)) >= len(before) > 0
 
 
 def whom(life: Life) -> list[tuple[Course, Caller]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import jwt
 import pytest
@@ -13,6 +14,7 @@ import redis
 from cli.servers import LocalServers
 from core.redis import keys
 from core.redis.caches import DEAF_SECONDS
+from core.times import utc_now
 from skillforge.v1 import identity_pb2
 from skillforge.v1.identity_pb2 import (
     ROLE_INSTRUCTOR,
@@ -77,6 +79,25 @@ async def test_a_sign_out_ends_one_session_alone(world: World, here: OtherCore) 
     await sign_out(world, same)
     assert await here.standing(refreshed) == "SESSION_REVOKED"
     assert await here.standing(person.token) == "STUDENT"
+
+
+async def test_a_sign_out_is_kept_as_long_as_a_session_may_live(world: World, here: OtherCore) -> None:
+    db, identity = world.core.resources.db, world.core.identity
+    old: list[str] = []
+    young: list[str] = []
+    for kept, days in ((old, 31), (young, 29)):
+        for _ in range(3):
+            person = await world.person()
+            await sign_out(world, person.token)
+            kept.append(jwt.decode(person.token, options={"verify_signature": False})["sid"])
+        await db.execute(
+            "UPDATE revoked_sessions SET revoke_time = %s WHERE session_id IN %s", (utc_now() - timedelta(days=days), kept)
+        )
+    assert await identity.drop_sign_outs(utc_now(), 2) == 2
+    assert await identity.drop_sign_outs(utc_now(), 1000) == 1
+    rows = await db.fetch_all("SELECT session_id FROM revoked_sessions WHERE session_id IN %s", (old + young,))
+    assert {row[0] for row in rows} == set(young)
+    assert await here.standing(person.token) == "SESSION_REVOKED"
 
 
 async def test_a_suspension_is_seen_everywhere_and_its_end_too(world: World, here: OtherCore, there: OtherCore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as Fields
 from typing import Any, NamedTuple
@@ -69,10 +70,9 @@ def step(make: Callable[[Stage], Awaitable[Did]]) -> None:
 @step
 async def sync_user(stage: Stage) -> Did:
     world = stage.world
-    person = await world.person("STUDENT")
-    await world.call("EraseMe", identity_pb2.EraseMeRequest(confirm="ERASE"), person)
-    person.token = world.fakes.clerk.mint(person.user.clerk_id, "INSTRUCTOR")
-    return Did(identity_pb2.SyncUserRequest(), person, "user", after={"role", "status"})
+    newcomer = identity_pb2.User(email=f"new.{uuid.uuid4().hex}@example.com", display_name="New Comer")
+    _, token = await world.fakes.clerk.sign_in(newcomer.email, newcomer.display_name, "INSTRUCTOR")
+    return Did(identity_pb2.SyncUserRequest(), Person(token, newcomer), "user", after={"role", "status"})
 
 
 @step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,15 +21,20 @@ PUPILS, LECTURES = 4, 30
 PAYERS, PAYMENTS = 3, 15
 BUYERS = 15
 NEWCOMERS = 20
+# What a course holds at most, and less.
+NEW_MODULES, NEW_LECTURES = 90, 400
 
 
 @dataclass
 class School:
-    """Its courses and people. `payments` are open; the buyers have none yet; the newcomers no account."""
+    """Its courses and people. `payments` are open; the buyers have none yet; the newcomers no account. The author of the
+    draft adds to it."""
 
     world: World
     free: courses_pb2.Course
     priced: courses_pb2.Course
+    author: Person
+    draft: courses_pb2.Course
     pupils: list[Person]
     payments: list[payments_pb2.Payment]
     buyers: list[Person]
@@ -44,6 +50,7 @@ class School:
             *[Client(f"webhooks {n}", self._webhooks(self.payments[n * size : (n + 1) * size])) for n in range(PAYERS)],
             Client("buyers", self._purchases()),
             Client("newcomers", self._logins()),
+            Client("author", self._creations()),
         ]
 
     def _visits(self) -> Iterator[Deed]:
@@ -94,6 +101,19 @@ class School:
             right = partial(has, clerkId=clerk_id, role="ROLE_STUDENT")
             yield Deed("POST", "/auth/sync-user", person, clerk_id, {}, right=right)
 
+    def _creations(self) -> Iterator[Deed]:
+        """Courses, modules and lectures, each with a title of its own."""
+        for number in itertools.count():
+            paths = ["/courses"]
+            if number < NEW_MODULES:
+                paths.append(f"/courses/{self.draft.id}/modules")
+            if number < NEW_LECTURES:
+                paths.append(f"/modules/{self.draft.modules[0].id}/lectures")
+            for path in paths:
+                title = uuid.uuid4().hex
+                headers = {"Idempotency-Key": title}
+                yield Deed("POST", path, self.author, title, {"title": title}, headers, partial(has, title=title))
+
     async def audit(self, load: Load) -> None:
         """What was acknowledged is there, and there once."""
         acknowledged = {client.name: set(client.acknowledged) for client in load.clients}
@@ -105,6 +125,7 @@ class School:
                 now = await standing(self.world, payment)
                 assert now[:-1] == Standing("SUCCEEDED", 0, 1, ACTIVE, 1, 0)[:-1]
         await self._audit_counts(acknowledged)
+        await self._audit_creations(acknowledged["author"])
 
     async def _audit_pupil(self, number: int, acknowledged: set[str]) -> None:
         pupil = self.pupils[number]
@@ -114,6 +135,18 @@ class School:
         assert acknowledged <= done
         certificates = (await self.world.request("GET", "/certificates", person=pupil))[2]["certificates"]
         assert len(certificates) == (len(done) == LECTURES)
+
+    async def _audit_creations(self, acknowledged: set[str]) -> None:
+        found = """
+            SELECT title FROM courses WHERE instructor_id = %s UNION ALL SELECT title FROM modules WHERE course_id = %s
+            UNION ALL SELECT title FROM lectures WHERE course_id = %s
+        """
+        draft_id = to_bytes(self.draft.id)
+        rows = await self.world.core.resources.db.fetch_all(found, (to_bytes(self.author.id), draft_id, draft_id))
+        titles = Counter(title for (title,) in rows)
+        assert acknowledged
+        assert acknowledged <= titles.keys()
+        assert [title for title, count in titles.items() if count > 1] == []
 
     async def _audit_counts(self, acknowledged: dict[str, set[str]]) -> None:
         db = self.world.core.resources.db
@@ -141,7 +174,7 @@ def has(answer: dict[str, Any], **wanted: object) -> bool:
 
 async def open_busy_school(world: World) -> School:
     """Courses, and people ready to act."""
-    teacher = await world.person("INSTRUCTOR")
+    teacher, author = await world.person("INSTRUCTOR"), await world.person("INSTRUCTOR")
     free = await world.course(teacher, lectures=LECTURES, exam=False)
     priced = await world.course(teacher, price=4900, lectures=1, exam=False)
     pupils = [await world.person() for _ in range(PUPILS)]
@@ -150,7 +183,9 @@ async def open_busy_school(world: World) -> School:
     payers = await asyncio.gather(*(world.person() for _ in range(PAYERS * PAYMENTS)))
     payments = await asyncio.gather(*(open_payment(world, priced, payer) for payer in payers))
     buyers = await asyncio.gather(*(world.person() for _ in range(BUYERS)))
-    return School(world, free, priced, pupils, list(payments), list(buyers), [await newcomer(world) for _ in range(NEWCOMERS)])
+    draft = await world.course(author, lectures=1, publish=False)
+    newcomers = [await newcomer(world) for _ in range(NEWCOMERS)]
+    return School(world, free, priced, author, draft, pupils, list(payments), list(buyers), newcomers)
 
 
 async def newcomer(world: World) -> tuple[str, Person]:

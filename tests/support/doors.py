@@ -66,7 +66,8 @@ class GrpcDoor:
             message = await _whole(call) if method.server_streaming else await call
         except grpc.aio.AioRpcError as error:
             return _grpc_failure(error)
-        return Outcome(message, metadata={str(key): str(value) for key, value in await call.initial_metadata()})
+        head_and_trailer = (*await call.initial_metadata(), *await call.trailing_metadata())
+        return Outcome(message, metadata={str(key): str(value) for key, value in head_and_trailer})
 
 
 async def _whole(call: Any) -> HttpBody:

@@ -156,7 +156,7 @@ async def running_world(database_url: str, redis_url: str, **more: str) -> Async
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         listener, remote_listener = (listen(HOST, 0, reuse_port=False) for _ in range(2))
         url, remote_url = (f"http://{HOST}:{item.getsockname()[1]}" for item in (listener, remote_listener))
-        fakes = FakeWorld(Path(folder), webhook_url=f"{url}/payments/webhook", first_delay=0.05, late_seconds=0.2)
+        fakes = FakeWorld(Path(folder), webhook_url=f"{url}/payments/webhook", first_delay=0.05, max_delay=0.5, late_seconds=0.2)
         await fakes.listen()
         stack.push_async_callback(fakes.close)
         settings = world_settings(database_url, redis_url, fakes, url, **more)

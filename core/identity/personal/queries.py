@@ -291,9 +291,9 @@ def clerk_digest(clerk_id: str) -> bytes:
 
 
 async def insert_erasure(tx: Transaction, user_id: bytes, clerk_id: str, now: datetime) -> None:
-    """Note that an account is erased. Raises DuplicateKey when it is already."""
-    sql = "INSERT INTO erasures (user_id, clerk_digest, start_time) VALUES (%s, %s, %s)"
-    await tx.execute(sql, (user_id, clerk_digest(clerk_id), now))
+    """Note that an account is erased, and that its user at Clerk is to be deleted. Raises DuplicateKey when it is already."""
+    sql = "INSERT INTO erasures (user_id, clerk_digest, start_time, clerk_id, clerk_try_time) VALUES (%s, %s, %s, %s, %s)"
+    await tx.execute(sql, (user_id, clerk_digest(clerk_id), now, clerk_id, now))
 
 
 async def erasure(db: Reader, user_id: bytes) -> Erasure | None:
@@ -306,6 +306,35 @@ async def was_erased(db: Reader, clerk_id: str) -> bool:
     """Whether a Clerk user's account was erased."""
     sql = "SELECT 1 FROM erasures WHERE clerk_digest = %s LIMIT 1"
     return await db.fetch_one(sql, (clerk_digest(clerk_id),)) is not None
+
+
+async def still_at_clerk(db: Reader, limit: int) -> list[bytes]:
+    """Erased accounts that are yet to be deleted at Clerk, those whose last try is the longest ago first."""
+    sql = "SELECT user_id FROM erasures WHERE clerk_try_time IS NOT NULL ORDER BY clerk_try_time LIMIT %s"
+    return [row[0] for row in await db.fetch_all(sql, (limit,))]
+
+
+async def is_going(db: Reader, clerk_id: str) -> bool:
+    """Whether a Clerk user's account is being erased: the user is yet to be deleted there, or may have been read before."""
+    sql = "SELECT 1 FROM erasures WHERE clerk_digest = %s AND (clerk_try_time IS NOT NULL OR finish_time IS NULL) LIMIT 1"
+    return await db.fetch_one(sql, (clerk_digest(clerk_id),)) is not None
+
+
+async def clerk_id_of(db: Reader, user_id: bytes) -> str | None:
+    """The id at Clerk of an erased account that is yet to be deleted there."""
+    row = await db.fetch_one("SELECT clerk_id FROM erasures WHERE user_id = %s", (user_id,))
+    return row[0] if row else None
+
+
+async def note_clerk_try(db: Database, user_id: bytes, now: datetime) -> None:
+    """Note that an erased account is about to be deleted at Clerk: if that fails, all others come first."""
+    sql = "UPDATE erasures SET clerk_try_time = %s WHERE user_id = %s AND clerk_try_time IS NOT NULL"
+    await db.execute(sql, (now, user_id))
+
+
+async def note_gone_at_clerk(db: Database, user_id: bytes) -> None:
+    """Note that an erased account is deleted at Clerk, and forget its id there."""
+    await db.execute("UPDATE erasures SET clerk_id = NULL, clerk_try_time = NULL WHERE user_id = %s", (user_id,))
 
 
 async def unfinished(db: Reader, started_before: datetime, limit: int) -> list[bytes]:

@@ -82,6 +82,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 78
     ERROR_REASON_LINK_CODE_INVALID: _ErrorReason.ValueType  # 90
     ERROR_REASON_COURSES_WITH_STUDENTS: _ErrorReason.ValueType  # 110
+    ERROR_REASON_ACCOUNT_ERASED: _ErrorReason.ValueType  # 112
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs. Carried as `ErrorInfo.reason` (without the prefix) over gRPC
@@ -148,4 +149,5 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 77
 ERROR_REASON_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 78
 ERROR_REASON_LINK_CODE_INVALID: ErrorReason.ValueType  # 90
 ERROR_REASON_COURSES_WITH_STUDENTS: ErrorReason.ValueType  # 110
+ERROR_REASON_ACCOUNT_ERASED: ErrorReason.ValueType  # 112
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -181,7 +181,8 @@ class IdentityServiceServicer:
 
         At once: the account is closed and its name, addresses and id at Clerk are gone, so that no token is accepted for it
         anywhere within a second and a new sign-up is a new account; family links end; the caller's own courses are archived.
-        Within minutes: answers, positions in videos and printed certificates are deleted. Under a pseudonym stay: payments,
+        Within minutes: answers, positions in videos and printed certificates are deleted, and so is the user at Clerk (while
+        Clerk is away, as soon as it is back; until then a login is refused: ACCOUNT_ERASED). Under a pseudonym stay: payments,
         enrollments, results, and certificates, which stay verifiable with the pseudonym as the student's name.
         Certificates of others keep the name of the caller as their instructor. Copies for a repeat with the same
         Idempotency-Key expire within a day.

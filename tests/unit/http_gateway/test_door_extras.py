@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2
 
@@ -57,6 +58,35 @@ async def test_any_origin() -> None:
 async def test_no_origins_no_cors() -> None:
     async with gateway(StubCore()) as http:
         assert "Access-Control-Allow-Origin" not in (await http("GET", "/courses", headers={"Origin": APP})).headers
+
+
+async def test_a_target_seen_before_is_read_the_same_and_shared_with_nobody() -> None:
+    stub = StubCore()
+    async with gateway(stub) as http:
+        for _ in range(3):
+            assert (await http("GET", "/courses?pageSize=5&query=a%20b")).status == 200
+            request = stub.last.request
+            assert request == courses_pb2.ListCoursesRequest(page_size=5, query="a b")
+            request.page_size = 99  # a core may do with its request what it likes
+        for _ in range(2):
+            assert (await http("GET", "/courses/c1")).status == 200
+            assert stub.last.request == courses_pb2.GetCourseRequest(course_id="c1")
+            assert (await http("PUT", "/courses/c1", data=b'{"title":"T"}')).status == 200
+            assert stub.last.request == courses_pb2.UpdateCourseRequest(course_id="c1", title="T")
+            assert (await http("GET", "/courses?pageSize=x")).status == 400
+            assert (await http("POST", "/courses/c1")).status == 405
+            assert (await http("GET", "/courses/c1/")).status == 404
+
+
+async def test_only_so_many_targets_are_kept_and_none_that_is_long() -> None:
+    front = door.Door(StubCore(), GatewayOptions())
+    targets = [f"/courses/{number}" for number in range(door.MAX_TARGETS + 10)]
+    for target in (targets[-1], f"/courses?query={'x' * door.MAX_TARGET_LENGTH}"):
+        await front.handle(make_mocked_request("GET", target))
+    assert front._recall.cache_info().currsize == 1
+    for target in targets:
+        front._recall("GET", target)
+    assert front._recall.cache_info().currsize == door.MAX_TARGETS
 
 
 @pytest.mark.parametrize(

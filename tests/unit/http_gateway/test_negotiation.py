@@ -73,6 +73,17 @@ async def test_each_method_takes_its_own_query() -> None:
         assert stub.last.timeout == GatewayOptions().stream_timeout_seconds
 
 
+async def test_a_target_seen_before_still_goes_by_accept() -> None:
+    stub = core()
+    target = f"{PATH}?descending=true"
+    async with gateway(stub) as http:
+        for _ in range(2):
+            await http("GET", target, headers={"Accept": "text/csv"})
+            assert stub.last.request == progress_pb2.ExportGradesRequest(course_id="c1", descending=True)
+            await http("GET", target)
+            assert stub.last.request == progress_pb2.ListGradesRequest(course_id="c1", descending=True)
+
+
 async def test_a_refusal_is_a_problem_and_a_break_is_no_end() -> None:
     stub = core()
     gone = CallError.build(code_pb2.UNAVAILABLE, "UNAVAILABLE", "Gone.")

@@ -115,10 +115,12 @@ class Server:
     def __init__(self) -> None:
         self.reply: Any = (200, b"{}")
         self.asked: list[tuple[str, str]] = []
+        self.verbs: list[str] = []
         self.url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append((request.path_qs, request.headers.get("Authorization", "")))
+        self.verbs.append(request.method)
         if callable(self.reply):
             answer: web.StreamResponse = await self.reply(request)
             return answer
@@ -189,6 +191,19 @@ async def test_an_answer_that_cannot_be_read_is_an_outage(server: Server, clerk:
         await clerk.keys()
     with pytest.raises(Unavailable):
         await clerk.profile("user_1")
+
+
+async def test_a_user_is_deleted_once(server: Server, clerk: Clerk) -> None:
+    """However often: one that is not there is deleted already."""
+    for reply in ((200, b'{"id": "user/1", "object": "user", "deleted": true}'), (404, b'{"errors": []}')):
+        server.reply = reply
+        await clerk.delete("user/1")
+    assert server.verbs == ["DELETE"] * 2
+    assert server.asked == [("/v1/users/user%2F1", "Bearer sk_test_1")] * 2
+    for status in (401, 403, 429, 500):
+        server.reply = (status, b"{}")
+        with pytest.raises(Unavailable):
+            await clerk.delete("user_1")
 
 
 async def test_nobody_there() -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 from typing import Any, cast
 
 import pytest
@@ -282,14 +283,13 @@ async def test_time_runs_out(pipeline: Pipeline) -> None:
     pipeline.things.wait = asyncio.Event()
     error = await pipeline.refused("ADMIN", timeout=0.01)
     assert (error.code_name, error.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
-    loop = asyncio.get_running_loop()
-    assert pipeline.things.calls[0].deadline == pytest.approx(loop.time(), abs=1)
+    assert pipeline.things.calls[0].deadline == pytest.approx(monotonic(), abs=1)
 
 
 async def test_no_caller_gets_more_than_a_minute(pipeline: Pipeline) -> None:
     await pipeline.call("ADMIN", timeout=10**6)
     await pipeline.call("ADMIN")
-    now = asyncio.get_running_loop().time()
+    now = monotonic()
     deadlines = [call.deadline for call in pipeline.things.calls]
     assert deadlines == [pytest.approx(now + 60, abs=1), pytest.approx(now + 10, abs=1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from buf.validate import validate_pb2
 from contract.errors import Violation
 from contract.methods import load_methods
 from core.errors import InvalidArgument
-from core.rpc.validate import _PATTERN_WORDS, check_rules
+from core.rpc import validate
+from core.rpc.validate import _PATTERN_WORDS, MAX_VALID_BYTES, KnownValid, check_rules
 from skillforge.v1 import courses_pb2, identity_pb2, payments_pb2, quizzes_pb2
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -96,3 +98,55 @@ def patterns() -> set[str]:
 
 def test_every_pattern_of_the_contract_is_put_into_words() -> None:
     assert patterns() == set(_PATTERN_WORDS)
+
+
+class Counting:
+    """Counts how often the rules themselves are asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        monkeypatch.setattr(validate, "check_rules", self.check)
+
+    def check(self, request: Message) -> None:
+        self.times += 1
+        check_rules(request)
+
+
+def test_the_same_valid_bytes_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, known = Counting(monkeypatch), KnownValid()
+    for _ in range(3):
+        known.check_rules(courses_pb2.GetCourseRequest(course_id=ID))
+    assert counting.times == 1
+    # The same bytes mean something else to another type.
+    known.check_rules(courses_pb2.GetLectureRequest(lecture_id=ID))
+    assert counting.times == 2
+
+
+def test_a_refused_request_is_refused_each_time() -> None:
+    known, request = KnownValid(), courses_pb2.GetCourseRequest(course_id=ID)
+    known.check_rules(request)
+    request.course_id = "x"
+    for _ in range(2):
+        with pytest.raises(InvalidArgument):
+            known.check_rules(request)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, known = Counting(monkeypatch), KnownValid()
+    monkeypatch.setattr(validate, "MAX_VALID", 3)
+    for size in (1, 2, 3, 4, 5, 1):
+        known.check_rules(payments_pb2.ListPaymentsRequest(page_size=size))
+    assert counting.times == 6
+    long = courses_pb2.ListCoursesRequest(page_token="x" * MAX_VALID_BYTES)
+    for _ in range(2):
+        known.check_rules(long)
+    assert counting.times == 8
+
+
+def test_no_rule_looks_at_the_clock() -> None:
+    """Or a request that was valid once could not be taken for valid again."""
+    seen: set[str] = set()
+    found = [field for method in load_methods() for field in fields(method.request_type.DESCRIPTOR, seen)]
+    rules = [f"{field.GetOptions()} {field.containing_type.GetOptions()}" for field in found]
+    assert any("max_len" in rule for rule in rules)
+    assert [rule for rule in rules if re.search(r"\b(lt_now|gt_now|within|now)\b", rule)] == []

@@ -1,0 +1,1 @@
+"""What repeated calls have created already: one row an `Idempotency-Key`, in the transaction that creates."""
