@@ -4,6 +4,7 @@
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+TESTABLE := .venv/testable
 # What pytest is told besides: `make test ARGS="-k webhook"`.
 ARGS ?=
 
@@ -11,20 +12,26 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## Install what is missing: system packages, .venv, locked dependencies
-	@scripts/install-system
+	@scripts/install-system $(FOR)
 
 $(INSTALLED): requirements.lock setup.cfg setup.py pyproject.toml scripts/install-system scripts/install-python
-	scripts/install-system
+	scripts/install-system $(FOR)
 	scripts/install-python
+	touch $@
+
+# The browser and the programs that tests use. On a bare machine FOR has them installed together with all the rest.
+test test-fast: FOR := test
+$(TESTABLE): scripts/install-system | install
+	scripts/install-system test
 	touch $@
 
 run: install ## Start everything on this machine: private MariaDB and Redis, core, gateway
 	$(BIN)/skillforge up $(ARGS)
 
-test: install ## Every test
+test: install $(TESTABLE) ## Every test
 	$(BIN)/pytest -n 2 $(ARGS)
 
-test-fast: install ## The tests that take no more than a second or two
+test-fast: install $(TESTABLE) ## The tests that take no more than a second or two
 	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)
 
 check: install ## Format, lint, types, import rules, contract rules, stubs up to date

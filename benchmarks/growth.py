@@ -34,8 +34,10 @@ from benchmarks.growth_calls import CALLS, Call, Population
 from benchmarks.tokens import Tokens
 from cli.generate import run_generate
 from cli.servers import LocalServers
+from cli.signing_keys import kept_signing_key
+from core.certificates.keys import new_signing_key
 from core.generate.plan import Plan
-from core.settings import read_settings
+from core.settings import RATES, read_settings
 from core.times import utc_now
 
 TARGET = 1.3
@@ -114,7 +116,8 @@ def fill(servers: LocalServers, database: str, plan: Plan, console: Console) -> 
             if cursor.fetchone() != (0,):
                 return
     console.print(f"\n[bold]{database}[/]: {plan.students:,} students")
-    settings = read_settings({"DATABASE_URL": url, "REDIS_URL": servers.redis_url(), "CLERK_SECRET_KEY": "sk_test_benchmark"})
+    secrets = {"CLERK_SECRET_KEY": "sk_test_benchmark", "CERTIFICATE_SIGNING_KEY": new_signing_key().decode("ascii")}
+    settings = read_settings({"DATABASE_URL": url, "REDIS_URL": servers.redis_url(), **secrets})
     started = time.monotonic()
     asyncio.run(run_generate(settings, plan, console))
     console.print(f"generated in {time.monotonic() - started:.0f} s")
@@ -124,12 +127,13 @@ def fill(servers: LocalServers, database: str, plan: Plan, console: Console) -> 
 def serve(servers: LocalServers, database: str, redis_db: int, pem: Path, folder: Path) -> Iterator[str]:
     """`skillforge serve` with one worker and limits out of the way."""
     port, grpc_port = sides.free_port(), sides.free_port()
-    limits = {f"RATE_LIMIT_{name}": sides.GENEROUS for name in ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH")}
+    limits = {f"RATE_LIMIT_{name}": sides.GENEROUS for name in RATES}
     environment = {
         **limits,
         "DATABASE_URL": servers.database_url(database),
         "REDIS_URL": servers.redis_url(redis_db),
         "CLERK_SECRET_KEY": "sk_test_benchmark",
+        "CERTIFICATE_SIGNING_KEY": str(kept_signing_key(folder)),
         "CLERK_JWT_KEY": str(pem),
         "LOG_LEVEL": "WARNING",
     }

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import pymysql
 
 from cli.servers import LocalServers
+from cli.signing_keys import kept_signing_key
+from core.settings import RATES
 
 HERE = Path(__file__).parent
 START_SECONDS = 30.0
@@ -108,12 +110,13 @@ def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[Side]:
 def prepare_ours(servers: LocalServers, pem: Path) -> Mapping[str, str]:
     """Our database with its data; returns the environment of `ours`."""
     servers.create_database("skillforge")
-    limits = {f"RATE_LIMIT_{name}": GENEROUS for name in ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH")}
+    limits = {f"RATE_LIMIT_{name}": GENEROUS for name in RATES}
     environment = {
         **limits,
         "DATABASE_URL": servers.database_url("skillforge"),
         "REDIS_URL": servers.redis_url(1),
         "CLERK_SECRET_KEY": "sk_test_benchmark",
+        "CERTIFICATE_SIGNING_KEY": str(kept_signing_key(pem.parent)),
         "CLERK_JWT_KEY": str(pem),
         "LOG_LEVEL": "WARNING",
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.addresses import listen
+from cli.signing_keys import kept_signing_key
 from cli.worker import stopped
 from fakes.server import CLERK_SECRET_KEY, PAYMENTS_API_KEY, WEBHOOK_SECRET, FakeWorld
 
@@ -24,6 +25,7 @@ async def run_fakes(host: str, port: int, webhook_url: str, data_dir: Path) -> N
         "FAKE_PAYMENTS_URL": world.url,
         "FAKE_PAYMENTS_KEY": PAYMENTS_API_KEY,
         "PAYMENT_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+        "CERTIFICATE_SIGNING_KEY": str(kept_signing_key(data_dir)),
     }
     for name, value in settings.items():
         click.echo(f"  export {name}={value}")

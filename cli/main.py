@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -79,7 +80,7 @@ def up(host: str, port: int, grpc_port: int, data_dir: Path, demo: bool) -> None
 @address_options("host", "port", "grpc_port")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 128), help="How many processes.")
 def serve(host: str, port: int, grpc_port: int, workers: int) -> None:
-    """Serve in production. Needs DATABASE_URL, REDIS_URL and CLERK_SECRET_KEY."""
+    """Serve in production. Needs DATABASE_URL, REDIS_URL, CLERK_SECRET_KEY and CERTIFICATE_SIGNING_KEY."""
     from cli.addresses import require_free
     from cli.logs import configure_logs
     from cli.serve import Supervisor
@@ -155,7 +156,7 @@ def generate(yes: bool, data_dir: Path, **sizes: int) -> None:
 
     A repeat with the same sizes and seed writes what is missing, so one that was stopped goes on.
     """
-    from datetime import datetime, time
+    from datetime import time
 
     from rich.console import Console
 
@@ -194,6 +195,30 @@ def grant_role(email: str, role: str, data_dir: Path) -> None:
         raise click.ClickException(error.detail) from error
 
 
+@main.command("make-signing-key")
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--replacing", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="OLD",
+    help="The key that retires: tells what to add to CERTIFICATE_RETIRED_KEYS, so that its certificates stay valid.",
+)  # fmt: skip
+def make_signing_key(path: Path, replacing: Path | None) -> None:
+    """Make the key that signs certificates, in a new file at PATH that only you may read."""
+    from cli.signing_keys import make_signing_key as run
+    from cli.signing_keys import retire
+
+    try:
+        retired = retire(replacing) if replacing else ""
+        run(path)
+    except FileExistsError as error:
+        raise click.ClickException(f"{path} exists already; a signing key is never overwritten") from error
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Set CERTIFICATE_SIGNING_KEY={path.resolve()} and keep a copy of it in a safe place.", err=True)
+    if retired:
+        click.echo("Add this to the file that CERTIFICATE_RETIRED_KEYS names:", err=True)
+        click.echo(retired, nl=False)
+
+
 @main.command("rebuild-analytics")
 @click.option("--course", "course", type=click.UUID, help="The id of the only course to rebuild.")
 @data_dir_option
@@ -208,6 +233,41 @@ def rebuild_analytics(course: UUID | None, data_dir: Path) -> None:
         click.echo(asyncio.run(run(_settings(data_dir), course.bytes if course else None, Console(stderr=True))))
     except DomainError as error:
         raise click.ClickException(error.detail) from error
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="List what is wrong, and change nothing.")
+@click.option(
+    "--since", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    help="Ask the providers about payments opened since then (UTC).  [default: 30 days ago]",
+)  # fmt: skip
+@click.option("--payment", type=click.UUID, help="The id of the only payment to look at.")
+@data_dir_option
+@click.pass_context
+def reconcile(context: click.Context, dry_run: bool, since: datetime | None, payment: UUID | None, data_dir: Path) -> None:
+    """Compare all payments with the access they give and with their providers, while everything runs, and mend what differs.
+
+    The exit code is 0 when nothing is left to do, 3 when something is: listed by --dry-run, to be looked at by somebody,
+    or a provider that could not be asked.
+    """
+    from datetime import timedelta
+
+    from rich.console import Console
+
+    from cli.reconcile import reconcile as run
+    from cli.reconcile import table
+    from core.errors import DomainError
+    from core.times import utc_now
+
+    try:
+        since, payment_id = since or utc_now() - timedelta(days=30), payment.bytes if payment else None
+        findings, left = asyncio.run(run(_settings(data_dir), since, payment_id, dry_run, Console(stderr=True)))
+    except DomainError as error:
+        raise click.ClickException(error.detail) from error
+    if findings:
+        Console(width=None if Console().is_terminal else 200).print(table(findings, dry_run))
+    click.echo("everything fits together" if not findings else f"{left} left to do" if left else "everything is mended")
+    context.exit(3 if left else 0)
 
 
 @main.command()

@@ -16,6 +16,7 @@ from rich.table import Table
 from cli.addresses import listen, require_free
 from cli.demo.school import make_school
 from cli.servers import LocalServers
+from cli.signing_keys import kept_signing_key
 from cli.worker import Addresses, running_core, running_gateway, running_grpc, stopped
 from contract.client import CoreClient
 from core.db import Database, Migrator
@@ -49,6 +50,7 @@ def default_settings(data_dir: Path, url: str, servers: LocalServers) -> dict[st
         "PAYMENT_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "FAKE_PAYMENTS_URL": url,
         "FAKE_PAYMENTS_KEY": PAYMENTS_API_KEY,
+        "CERTIFICATE_SIGNING_KEY": str(kept_signing_key(data_dir)),
         "ALLOWED_ORIGINS": url,
         "LOG_LEVEL": "WARNING",
     }
@@ -64,7 +66,7 @@ async def up(options: UpOptions, console: Console) -> None:
     shown_host = "localhost" if addresses.host in ("127.0.0.1", "::1", "0.0.0.0", "::") else addresses.host
     url = f"http://{shown_host}:{port}"
     async with private_servers(options.data_dir) as servers:
-        defaults = default_settings(options.data_dir, url, servers)
+        defaults = await asyncio.to_thread(default_settings, options.data_dir, url, servers)
         settings = load_settings(defaults)
         write_settings(options.data_dir, defaults)
         await migrate(settings)

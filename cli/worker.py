@@ -22,6 +22,7 @@ from core.settings import DoorSettings, Settings
 from http_gateway import server as gateway_server
 from http_gateway.options import GatewayOptions
 from http_gateway.remote_client import RemoteClient
+from ws_signaling import SignalingDoor, SignalingOptions
 
 DRAIN_SECONDS = 15.0
 READY_SECONDS = 2.0
@@ -75,13 +76,22 @@ async def running_gateway(
     readiness: Callable[[], Awaitable[Mapping[str, str]]],
     extra_handlers: Mapping[str, Handler] | None = None,
 ) -> AsyncIterator[None]:
-    """A REST gateway over a client on a listening socket, drained at the end."""
+    """A REST gateway and a WebSocket door over a client on a listening socket, drained at the end."""
+    signaling = SignalingDoor(
+        client,
+        SignalingOptions(
+            allowed_origins=frozenset(settings.allowed_origins) | settings.own_origins,
+            trusted_proxy_hops=settings.trusted_proxy_hops,
+        ),
+    )
     options = GatewayOptions(
         allowed_origins=frozenset(settings.allowed_origins),
         trusted_proxy_hops=settings.trusted_proxy_hops,
         readiness=readiness,
-        extra_handlers=extra_handlers or {},
+        extra_handlers={**(extra_handlers or {}), "/ws": signaling.handle},
+        drain_others=signaling.drain,
     )
+    signaling.start()
     running = await gateway_server.start(gateway_server.create_server(client, options), listener, DRAIN_SECONDS)
     try:
         yield

@@ -21,10 +21,17 @@ FORWARDED = (
     "svix-signature",
 )
 
+# How a frame of a WebSocket connection is authorized: `authorization: Connection <credential>`.
+CONNECTION_SCHEME = "Connection"
+
 # Metadata of a reply, and of an error.
 HTTP_STATUS = "x-http-status"
 RATE_LIMIT = "ratelimit"
 RATE_LIMIT_POLICY = "ratelimit-policy"
 IDEMPOTENCY_REPLAYED = "idempotency-replayed"
 CONTENT_DISPOSITION = "content-disposition"
-REPLY_KEYS = (HTTP_STATUS, RATE_LIMIT, RATE_LIMIT_POLICY, IDEMPOTENCY_REPLAYED, CONTENT_DISPOSITION)
+# The strong entity tag of an answer that is no message, without its quotes.
+ETAG = "etag"
+# What a door is to authorize a connection's frames with from now on.
+CONNECTION_CREDENTIAL = "x-connection-credential"
+REPLY_KEYS = (HTTP_STATUS, RATE_LIMIT, RATE_LIMIT_POLICY, IDEMPOTENCY_REPLAYED, CONTENT_DISPOSITION, ETAG, CONNECTION_CREDENTIAL)

@@ -34,7 +34,9 @@ class HttpRoute:
 @dataclass(frozen=True, slots=True, eq=False)
 class Method:
     """One RPC. `path` is the gRPC path; `handler` the method's name in Python; `access` and `limit` are
-    numbers of `skillforge.options.v1.Access` and `Limit`; `produces` the media type of the answer, "" for JSON."""
+    numbers of `skillforge.options.v1.Access` and `Limit`; `produces` the media type of the answer, "" for JSON; a
+    `lasting` stream has no deadline; `max_body_bytes` of an HTTP request, 0 for the door's usual limit; `cache_seconds` a
+    public answer may be kept."""
 
     path: str
     service: str
@@ -51,6 +53,9 @@ class Method:
     audit: str
     frame: str
     produces: str = ""
+    lasting: bool = False
+    max_body_bytes: int = 0
+    cache_seconds: int = 0
 
 
 @cache
@@ -108,6 +113,9 @@ def _method(descriptor: MethodDescriptor) -> Method:
         audit=rule.audit,
         frame=rule.frame,
         produces=rule.produces,
+        lasting=rule.lasting,
+        max_body_bytes=rule.max_body_bytes,
+        cache_seconds=rule.cache_seconds,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,8 +13,12 @@ from core.analytics.recounts import Recounts
 from core.analytics.service import AnalyticsService
 from core.audit.service import AuditService
 from core.background import every
+from core.calls.service import CallsService
+from core.certificates.inspector import PdfInspector
+from core.certificates.keys import SigningKeys, read_keys
 from core.certificates.render import PdfRenderer
 from core.certificates.service import CertificatesService
+from core.chat.service import ChatService
 from core.courses import indexing
 from core.courses.catalog import CourseCatalog
 from core.courses.service import CoursesService
@@ -22,30 +26,39 @@ from core.creations import repeats
 from core.db import Database, Migrator
 from core.enrollments.service import EnrollmentsService
 from core.families.service import FamiliesService
+from core.friends.service import FriendsService
 from core.identity.clerk import Clerk
+from core.identity.connections import Credentials
 from core.identity.keys import JwksKeys, KeySource, PemKey
 from core.identity.service import IdentityService
 from core.identity.sessions import Sessions
 from core.identity.tokens import TokenVerifier
 from core.outbox import Outbox
 from core.pages import Pages
-from core.payments.providers import PaymentProvider
+from core.payments.coupons.service import CouponsService
+from core.payments.providers import PaymentProvider, Providers
 from core.payments.providers.fake import FakeProvider
+from core.payments.reconciliation.rules import Finding
+from core.payments.reconciliation.service import Reconciliation
 from core.payments.service import PaymentsService
 from core.progress.service import ProgressService
 from core.quizzes.service import QuizzesService
+from core.realtime.connections import Connections
+from core.realtime.publisher import Publisher
+from core.realtime.service import RealtimeService
 from core.redis import Invalidations, Redis
 from core.rpc.dispatcher import Dispatcher
 from core.rpc.idempotency import IdempotencyStore
 from core.rpc.limits import Policy, RateLimiter
 from core.rpc.quotas import Quotas
-from core.settings import Rate, Settings
+from core.settings import Settings
 from core.times import Clock, utc_now
 from skillforge.options.v1 import options_pb2
 
 SWEEP_SECONDS = 30.0
 SWEEP_ROWS = 500
 SWEEP_ACCOUNTS = 20
+SWEEP_REFUNDS = 50
 SWEEP_AT_CLERK = 20
 SEARCH_FILL_SECONDS = 600.0
 # How soon a course's students are counted anew after a deletion, how many batches a round takes, and how many rows
@@ -54,6 +67,9 @@ RECOUNT_SECONDS = 2.0
 RECOUNT_BATCHES = 50
 MERGE_SECONDS = 600.0
 DROPPED_ROWS = 20_000
+
+# How soon a call's deadline is noticed.
+CALLS_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +82,12 @@ class Resources:
     outbox: Outbox
     clerk: Clerk
     sessions: Sessions
+    publisher: Publisher
+    connections: Connections
     renderer: PdfRenderer
-    provider: PaymentProvider | None
+    inspector: PdfInspector
+    signing_keys: SigningKeys
+    providers: Providers
     pages: Pages
 
 
@@ -80,9 +100,14 @@ class Services:
     quizzes: QuizzesService
     enrollments: EnrollmentsService
     payments: PaymentsService
+    coupons: CouponsService
     progress: ProgressService
     certificates: CertificatesService
     families: FamiliesService
+    friends: FriendsService
+    chat: ChatService
+    calls: CallsService
+    realtime: RealtimeService
     analytics: AnalyticsService
     audit: AuditService
 
@@ -98,9 +123,18 @@ class Core:
         self.methods: tuple[Method, ...] = load_methods()
         self.resources = _resources(settings)
         services = _services(settings, self.resources, clock)
-        self.identity, self._payments, self._quizzes = services.identity, services.payments, services.quizzes
+        self.identity, self._payments, self._quizzes, self._chat = (
+            services.identity, services.payments, services.quizzes, services.chat,
+        )  # fmt: skip
+        self._enrollments = services.enrollments
         self.identity.on_renamed = indexing.renamed
-        self.identity.leaving = (services.courses.leave, services.families.forget)
+        services.realtime.friends = services.friends.friends_among
+        self.calls = services.calls
+        services.realtime.greet = self.calls.greet
+        services.friends.on_parted += (self.calls.parted, self.resources.connections.parted)
+        self._enrollments.on_ended = self.calls.access_ended
+        self.identity.on_barred = self.calls.barred
+        self.identity.leaving = (services.courses.leave, services.families.forget, services.friends.forget)
         self._recounts = Recounts(self.resources.db, clock)
         self._clock = clock
         self._background: list[asyncio.Task[None]] = []
@@ -118,12 +152,15 @@ class Core:
         await self.resources.db.start()
         await self.resources.invalidations.start()
         await self.resources.outbox.start()
+        await self.resources.connections.start()
         self.resources.renderer.warm()
         sweeps = {
             "expiry of payments": self._expire_payments,
+            "completing of refunds": self._complete_refunds,
             "grading of overdue attempts": self._grade_overdue,
             "dropping of old days of activity": self._drop_activity,
             "finishing of erasures": self._finish_erasures,
+            "closing of calls": self._close_calls,
             "deletion of erased users at Clerk": self._delete_at_clerk,
             "dropping of old sign-outs": self._drop_sign_outs,
             "dropping of old idempotency keys": self._drop_creations,
@@ -133,7 +170,8 @@ class Core:
         recount = every(RECOUNT_SECONDS, "counting of students", lambda: self._recounts.sweep(RECOUNT_BATCHES))
         merge = every(MERGE_SECONDS, "merging of past days' counts", self._recounts.merge, first=RECOUNT_SECONDS)
         rebuild = every(MERGE_SECONDS, "rebuilding of analytics", lambda: rebuild_due(self.resources.db, self._clock), first=0)
-        self._background += [asyncio.create_task(work) for work in (fill, recount, merge, rebuild)]
+        watch = every(CALLS_SECONDS, "looking at calls", self.calls.watch.round)
+        self._background += [asyncio.create_task(work) for work in (fill, recount, merge, rebuild, watch)]
 
     async def close(self) -> None:
         """Stop the background work and close every connection."""
@@ -141,15 +179,27 @@ class Core:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         resources = self.resources
+        await resources.connections.close_all()
+        await self._chat.close()
         await resources.outbox.close()
         await resources.invalidations.close()
         await resources.sessions.close()
         await resources.renderer.close()
+        await resources.inspector.close()
         await resources.clerk.close()
-        if resources.provider is not None:
-            await resources.provider.close()
+        await resources.providers.close()
         await resources.redis.close()
         await resources.db.close()
+
+    def reconciliation(
+        self, *, dry_run: bool, found: Callable[[Finding], None], progress: Callable[[int], None]
+    ) -> Reconciliation:
+        """One comparison of all payments with access and providers."""
+        resources = self.resources
+        return Reconciliation(
+            resources.db, self._enrollments, self._payments, resources.providers, self._clock,
+            dry_run=dry_run, found=found, progress=progress,
+        )  # fmt: skip
 
     async def readiness(self) -> Mapping[str, str]:
         """Each part this process needs → "ok" or what is wrong with it."""
@@ -175,11 +225,17 @@ class Core:
     async def _expire_payments(self) -> None:
         await self._payments.expire_overdue(self._clock(), SWEEP_ROWS)
 
+    async def _complete_refunds(self) -> None:
+        await self._payments.complete_refunds(self._clock(), SWEEP_REFUNDS)
+
     async def _drop_activity(self) -> None:
         await self._recounts.forget(DROPPED_ROWS)
 
     async def _grade_overdue(self) -> None:
         await self._quizzes.grade_overdue(SWEEP_ROWS)
+
+    async def _close_calls(self) -> None:
+        await self.calls.watch.sweep(self._clock(), SWEEP_ROWS)
 
     async def _finish_erasures(self) -> None:
         await self.identity.finish_erasures(self._clock(), SWEEP_ACCOUNTS)
@@ -205,23 +261,40 @@ def _resources(settings: Settings) -> Resources:
     clerk = Clerk(settings.clerk_api_url, settings.clerk_secret_key)
     keys: KeySource = PemKey(settings.clerk_jwt_key) if settings.clerk_jwt_key else JwksKeys(clerk)
     verifier = TokenVerifier(keys, issuer=settings.clerk_issuer, authorized_parties=settings.clerk_authorized_parties)
+    sessions = Sessions(db, redis, invalidations, verifier, Credentials(settings.secret_key))
+    publisher = Publisher(redis)
+    signing_keys = read_keys(settings.certificate_signing_key, settings.certificate_retired_keys)
     return Resources(
         db=db,
         redis=redis,
         invalidations=invalidations,
         outbox=Outbox(db, redis),
         clerk=clerk,
-        sessions=Sessions(db, redis, invalidations, verifier),
-        renderer=PdfRenderer(font_dir=Path(settings.font_folder) if settings.font_folder else None),
-        provider=_provider(settings),
+        sessions=sessions,
+        publisher=publisher,
+        connections=Connections(redis, sessions, publisher),
+        renderer=PdfRenderer(
+            font_dir=Path(settings.font_folder) if settings.font_folder else None, signing_pem=settings.certificate_signing_key
+        ),
+        inspector=PdfInspector(key.kid for key in signing_keys.trusted),
+        signing_keys=signing_keys,
+        providers=_providers(settings),
         pages=Pages(settings.secret_key),
     )
 
 
-def _provider(settings: Settings) -> PaymentProvider | None:
-    if settings.payment_provider == "fake":
-        return FakeProvider(settings.fake_payments_url, settings.fake_payments_key)
-    return None
+def _providers(settings: Settings) -> Providers:
+    """Whoever has secrets here is listened to; one of them opens new payments."""
+    configured: list[PaymentProvider] = []
+    if settings.payment_webhook_secrets:
+        fake = FakeProvider(settings.fake_payments_url, settings.fake_payments_key, settings.payment_webhook_secrets)
+        configured.append(fake)
+    if settings.stripe_secret_key:
+        # Imported where it is used: the library takes half a second and 20 MB.
+        from core.payments.providers.stripe import StripeProvider
+
+        configured.append(StripeProvider(settings.stripe_secret_key, settings.stripe_webhook_secrets, settings.stripe_api_url))
+    return Providers(configured, "" if settings.payment_provider == "none" else settings.payment_provider)
 
 
 def _services(settings: Settings, resources: Resources, clock: Clock) -> Services:
@@ -229,11 +302,18 @@ def _services(settings: Settings, resources: Resources, clock: Clock) -> Service
     catalog = CourseCatalog(db, resources.invalidations)
     enrollments = EnrollmentsService(db, catalog, outbox, pages)
     progress = ProgressService(db, catalog, outbox, pages)
-    certificates = CertificatesService(db, catalog, progress, outbox, pages, resources.renderer, settings.public_url)
+    certificates = CertificatesService(
+        db, catalog, progress, outbox, pages,
+        resources.renderer, resources.inspector, resources.signing_keys, settings.public_url,
+    )  # fmt: skip
     progress.on_complete = certificates.issue
     payments = PaymentsService(
-        db, catalog, enrollments, outbox, pages,
-        resources.provider, settings.payment_webhook_secrets, clock, settings.public_url,
+        db, catalog, enrollments, outbox, pages, resources.providers, clock, settings.public_url,
+    )  # fmt: skip
+    friends = FriendsService(db, outbox, pages)
+    calls = CallsService(
+        db, resources.redis, friends, resources.publisher, resources.connections.presence, pages,
+        ice_urls=settings.turn_urls, turn_secret=settings.turn_secret,
     )  # fmt: skip
     quizzes = QuizzesService(db, catalog, progress, pages, clock)
     return Services(
@@ -242,28 +322,29 @@ def _services(settings: Settings, resources: Resources, clock: Clock) -> Service
         quizzes=quizzes,
         enrollments=enrollments,
         payments=payments,
+        coupons=CouponsService(db, catalog, pages, clock),
         progress=progress,
         certificates=certificates,
         families=FamiliesService(db, progress, certificates, quizzes, pages, settings.secret_key),
+        friends=friends,
+        chat=ChatService(db, friends, outbox, resources.publisher, pages),
+        calls=calls,
+        realtime=RealtimeService(resources.redis, resources.sessions, resources.connections),
         analytics=AnalyticsService(db, catalog),
         audit=AuditService(db, pages),
     )
 
 
 def _quotas(settings: Settings, redis: Redis) -> Quotas:
-    def policy(name: str, rate: Rate) -> Policy:
-        return Policy(name=name, limit=rate.limit, window_seconds=rate.seconds, burst=rate.limit)
+    def policy(name: str) -> Policy:
+        rate = settings.rates[name]
+        return Policy(name.lower().replace("_", "-"), rate.limit, window_seconds=rate.seconds, burst=rate.limit)
 
+    limits = {number: name.removeprefix("LIMIT_") for name, number in options_pb2.Limit.items() if number}
     return Quotas(
         RateLimiter(redis),
-        per_ip=policy("ip", settings.rate_ip),
-        per_user=policy("user", settings.rate_user),
-        classes={
-            options_pb2.LIMIT_PAYMENTS: policy("payments", settings.rate_payments),
-            options_pb2.LIMIT_CERTIFICATES: policy("certificates", settings.rate_certificates),
-            options_pb2.LIMIT_AI: policy("ai", settings.rate_ai),
-            options_pb2.LIMIT_AUTH: policy("auth", settings.rate_auth),
-            options_pb2.LIMIT_GUESSES: policy("guesses", settings.rate_guesses),
-            options_pb2.LIMIT_PERSONAL_DATA: policy("personal-data", settings.rate_personal_data),
-        },
+        per_ip=policy("IP"),
+        per_user=policy("USER"),
+        frames=policy("FRAMES"),
+        classes={number: policy(name) for number, name in limits.items()},
     )

@@ -41,12 +41,22 @@ class Caller:
         return self.role == identity_pb2.ROLE_ADMIN
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The WebSocket connection a frame came over, and whose it is: the browser or app, and the tab in it."""
+
+    connection_id: str
+    device_id: str
+    tab_id: str
+
+
 @dataclass(slots=True)
 class Call:
     """Who calls what, with which metadata, until when; and what the handler adds to the reply.
 
     `now` is the call's time in UTC (one clock reading a call); `deadline` is on `time.monotonic`.
     `shared_reply`: the reply is an immutable object that may be returned again (see `contract.client.Reply`).
+    `connection` is set for frames of a WebSocket alone.
     `audited` is set by `core.audit.record`; a method that declares an audit action and succeeds without is a defect.
     """
 
@@ -58,6 +68,7 @@ class Call:
     deadline: float
     claims: Claims | None = None
     caller: Caller | None = None
+    connection: Connection | None = None
     reply_metadata: dict[str, str] = field(default_factory=dict)
     shared_reply: bool = False
     audited: bool = False

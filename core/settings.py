@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from core.certificates.keys import read_keys
 from core.db.url import parse_url
 from core.identity.keys import PemKey
 from core.identity.svix import signing_key
@@ -21,6 +22,25 @@ from core.redis import Redis
 
 _RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,5})", re.ASCII)
 _MAX_RATE_SECONDS = 86400
+# The default of every RATE_LIMIT_ setting.
+RATES = {
+    "IP": "1200/60",
+    "USER": "600/60",
+    "PAYMENTS": "20/60",
+    "CERTIFICATES": "60/60",
+    "AI": "20/60",
+    "AUTH": "60/60",
+    "GUESSES": "10/900",
+    "PERSONAL_DATA": "10/3600",
+    "VERIFICATIONS": "60/60",
+    "FILE_CHECKS": "10/60",
+    "FRIENDS": "30/60",
+    "FRAMES": "1200/60",
+    "MESSAGES": "5/1",
+    "INVITES": "6/60",
+}
+# RFC 7064, RFC 7065.
+_ICE_URL = re.compile(r"(stuns?:[^\s/?#@]+|turns?:[^\s/?#@]+(\?transport=(udp|tcp))?)", re.ASCII)
 # RFC 6454: scheme, host and port, and nothing behind them.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+", re.IGNORECASE)
 
@@ -43,9 +63,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
-    """What a door needs, also one without a core in its process."""
+    """What a door needs, also one without a core in its process. `own_origins`: of the pages it serves itself."""
 
     allowed_origins: tuple[str, ...]
+    own_origins: frozenset[str]
     trusted_proxy_hops: int
     gateway_token: str = field(repr=False)
     log_format: str
@@ -71,15 +92,17 @@ class Settings:
     payment_webhook_secrets: tuple[str, ...]
     fake_payments_url: str
     fake_payments_key: str
+    stripe_secret_key: str
+    stripe_webhook_secrets: tuple[str, ...]
+    stripe_api_url: str
+    # STUN and TURN servers for calls, and the secret shared with the TURN servers.
+    turn_urls: tuple[str, ...]
+    turn_secret: str
     font_folder: str
-    rate_ip: Rate
-    rate_user: Rate
-    rate_payments: Rate
-    rate_certificates: Rate
-    rate_ai: Rate
-    rate_auth: Rate
-    rate_guesses: Rate
-    rate_personal_data: Rate
+    certificate_signing_key: bytes
+    certificate_retired_keys: bytes
+    # By name: "IP", "USER", and every class of `skillforge.options.v1.Limit`.
+    rates: Mapping[str, Rate]
     grpc_tls: tuple[bytes, bytes] | None
     door: DoorSettings
 
@@ -131,6 +154,15 @@ class _Reader:
             self.faults.append(f"{name} must be an http or https URL, not {value!r}")
         return value.rstrip("/")
 
+    def origin_of(self, name: str, default: str) -> frozenset[str]:
+        """The origin (RFC 6454) of pages at an address that `url` checks; nothing for a wrong one."""
+        try:
+            parts = urlsplit(self.text(name, default))
+            own = {"http": 80, "https": 443}.get(parts.scheme) == parts.port
+        except ValueError:
+            return frozenset()
+        return frozenset({f"{parts.scheme}://{parts.hostname if own else parts.netloc.rpartition('@')[2]}"})
+
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, default)
         if value in choices:
@@ -140,6 +172,16 @@ class _Reader:
 
     def items(self, name: str) -> tuple[str, ...]:
         return tuple(item.strip() for item in self.text(name).split(",") if item.strip())
+
+    def ice_urls(self, name: str, secret_name: str) -> tuple[str, ...]:
+        """STUN and TURN servers; those of TURN need a secret."""
+        found = self.items(name)
+        for item in found:
+            if not _ICE_URL.fullmatch(item):
+                self.faults.append(f"{name} must list servers such as turn:turn.example.com:3478?transport=udp, not {item!r}")
+        if any(item.startswith("turn") for item in found) and not self.text(secret_name):
+            self.faults.append(f"{secret_name} is not set; the TURN servers of {name} check credentials made with it")
+        return found
 
     def origins(self, name: str) -> tuple[str, ...]:
         """Origins as browsers write them, "https://app.example.com"; "*" is any."""
@@ -199,6 +241,18 @@ class _Reader:
             self.faults.append(f"{name} must be a PEM certificate, and {key_name} its private key without a password")
         return chain, key
 
+    def signing_keys(self, name: str, retired_name: str) -> tuple[bytes, bytes]:
+        """The PEMs of the key that signs, which is required, and of earlier ones."""
+        if not self.text(name):
+            self.faults.append(f"{name} is not set; make a key with `skillforge make-signing-key PATH`, and set it to the path")
+        found = self.pem(name), self.pem(retired_name)
+        for part, pems in ((name, (found[0], b"")), (retired_name, (b"", found[1]))):
+            try:
+                read_keys(*pems)
+            except ValueError as error:
+                self.faults.append(f"{part}: {error}")
+        return found
+
     def folder(self, name: str) -> str:
         value = self.text(name)
         if value and not Path(value).is_dir():
@@ -238,12 +292,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     """The settings in `values`. Raises SettingsError with every fault."""
     read = _Reader(values)
     secret = read.required("CLERK_SECRET_KEY", "sk_live_... from Clerk's dashboard")
-    provider = read.choice("PAYMENT_PROVIDER", "none", ("none", "fake"))
-    if provider == "fake" and not read.text("FAKE_PAYMENTS_URL"):
-        read.faults.append("FAKE_PAYMENTS_URL is not set; PAYMENT_PROVIDER=fake needs it, such as http://127.0.0.1:9000")
-    secrets = read.items("PAYMENT_WEBHOOK_SECRETS")
-    if provider != "none" and not secrets:
-        read.faults.append("PAYMENT_WEBHOOK_SECRETS is not set; the payment provider's webhooks cannot be checked without")
+    provider = _payment_provider(read)
+    signing_key, retired_keys = read.signing_keys("CERTIFICATE_SIGNING_KEY", "CERTIFICATE_RETIRED_KEYS")
     settings = Settings(
         database_url=read.address("DATABASE_URL", "mysql://user:password@host:3306/skillforge", parse_url),
         redis_url=read.address("REDIS_URL", "redis://host:6379/0", Redis),
@@ -257,18 +307,18 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         public_url=read.url("PUBLIC_URL", "http://localhost:8080"),
         secret_key=_derived(read.text("SECRET_KEY", secret)),
         payment_provider=provider,
-        payment_webhook_secrets=secrets,
+        payment_webhook_secrets=read.items("PAYMENT_WEBHOOK_SECRETS"),
         fake_payments_url=read.url("FAKE_PAYMENTS_URL"),
         fake_payments_key=read.text("FAKE_PAYMENTS_KEY"),
+        stripe_secret_key=read.text("STRIPE_SECRET_KEY"),
+        stripe_webhook_secrets=read.items("STRIPE_WEBHOOK_SECRETS"),
+        stripe_api_url=read.url("STRIPE_API_URL", "https://api.stripe.com"),
+        turn_urls=read.ice_urls("TURN_URLS", "TURN_SECRET"),
+        turn_secret=read.text("TURN_SECRET"),
         font_folder=read.folder("FONT_FOLDER"),
-        rate_ip=read.rate("RATE_LIMIT_IP", "1200/60"),
-        rate_user=read.rate("RATE_LIMIT_USER", "600/60"),
-        rate_payments=read.rate("RATE_LIMIT_PAYMENTS", "20/60"),
-        rate_certificates=read.rate("RATE_LIMIT_CERTIFICATES", "60/60"),
-        rate_ai=read.rate("RATE_LIMIT_AI", "20/60"),
-        rate_auth=read.rate("RATE_LIMIT_AUTH", "60/60"),
-        rate_guesses=read.rate("RATE_LIMIT_GUESSES", "10/900"),
-        rate_personal_data=read.rate("RATE_LIMIT_PERSONAL_DATA", "10/3600"),
+        certificate_signing_key=signing_key,
+        certificate_retired_keys=retired_keys,
+        rates={name: read.rate(f"RATE_LIMIT_{name}", default) for name, default in RATES.items()},
         grpc_tls=read.certificate("GRPC_TLS_CERT", "GRPC_TLS_KEY"),
         door=_door(read),
     )
@@ -277,9 +327,26 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     return settings
 
 
+def _payment_provider(read: _Reader) -> str:
+    """The provider of new payments, which needs settings of its own; one that has them already still has its webhooks
+    taken and its refunds made when another one is chosen."""
+    provider = read.choice("PAYMENT_PROVIDER", "none", ("none", "fake", "stripe"))
+    if provider == "fake" and not read.text("FAKE_PAYMENTS_URL"):
+        read.faults.append("FAKE_PAYMENTS_URL is not set; PAYMENT_PROVIDER=fake needs it, such as http://127.0.0.1:9000")
+    if provider == "fake" and not read.items("PAYMENT_WEBHOOK_SECRETS"):
+        read.faults.append("PAYMENT_WEBHOOK_SECRETS is not set; the payment provider's webhooks cannot be checked without")
+    stripe = {"STRIPE_SECRET_KEY": "sk_live_...", "STRIPE_WEBHOOK_SECRETS": "whsec_..."}
+    if provider == "stripe" or any(read.items(name) for name in stripe):
+        for name, example in stripe.items():
+            if not read.items(name):
+                read.faults.append(f"{name} is not set; payments by Stripe need it: {example} from Stripe's dashboard")
+    return provider
+
+
 def _door(read: _Reader) -> DoorSettings:
     return DoorSettings(
         allowed_origins=read.origins("ALLOWED_ORIGINS"),
+        own_origins=read.origin_of("PUBLIC_URL", "http://localhost:8080"),
         trusted_proxy_hops=read.number("TRUSTED_PROXY_HOPS", 0, 0, 10),
         gateway_token=read.text("GATEWAY_TOKEN"),
         log_format=read.choice("LOG_FORMAT", "text", ("text", "json")),

@@ -1,4 +1,4 @@
-"""The fake payment provider's plain parts: checkout sessions as signed tokens, test cards, prices, pages."""
+"""The fake payment provider's plain parts: checkout sessions as signed tokens, test cards, prices."""
 
 from __future__ import annotations
 
@@ -6,34 +6,45 @@ import base64
 import enum
 import hashlib
 import hmac
-import html
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import orjson
-from aiohttp import web
 
-from fakes.web import Problem, page
+from fakes.web import Problem
 
 MAX_AMOUNT = 2**31 - 1  # minor units
 MAX_DESCRIPTION = 200
+MAX_ID = 100
+MAX_REASON = 1000
 MAX_SESSION = 8192  # characters of a session id
+LATEST = 253_402_300_799  # the end of the year 9999, in Unix seconds
 
 # ISO 4217: the currencies without the usual two digits after the decimal point.
 _NO_DECIMALS = frozenset(
     {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 _THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+_FOUR_DECIMALS = frozenset({"CLF", "UYW"})
+
+
+def exponent(currency: str) -> int:
+    """How many digits of an amount in minor units stand after the decimal point."""
+    if currency in _NO_DECIMALS:
+        return 0
+    if currency in _THREE_DECIMALS:
+        return 3
+    return 4 if currency in _FOUR_DECIMALS else 2
 
 
 def format_price(amount_minor: int, currency: str) -> str:
     """1999, "USD" → "19.99 USD"; 500, "JPY" → "500 JPY"; 1234567, "KWD" → "1,234.567 KWD"."""
-    exponent = 0 if currency in _NO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
-    return f"{Decimal(amount_minor).scaleb(-exponent):,.{exponent}f} {currency}"
+    digits = exponent(currency)
+    return f"{Decimal(amount_minor).scaleb(-digits):,.{digits}f} {currency}"
 
 
 class Outcome(enum.Enum):
@@ -42,6 +53,15 @@ class Outcome(enum.Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     PROCESSING = "processing"
+    UNCONFIRMED = "requires_confirmation"
+
+
+class Refunding(enum.Enum):
+    """How refunds to a card go; the late ones are pending first."""
+
+    AT_ONCE = "at once"
+    LATE = "late"
+    FAILS = "fails"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +72,9 @@ class Card:
     label: str
     outcome: Outcome
     message: str
-    late: bool = False
     twice: bool = False
     stale_failure: bool = False  # an older payment.failed arrives after payment.succeeded
+    refunding: Refunding = Refunding.AT_ONCE
 
     @property
     def printed(self) -> str:
@@ -62,15 +82,19 @@ class Card:
 
 
 _PAID = "The payment succeeded."
+_PAYS, _FAILS = Outcome.SUCCEEDED, Outcome.FAILED
 CARDS = {
     card.number: card
     for card in (
-        Card("4242424242424242", "pays", Outcome.SUCCEEDED, _PAID),
-        Card("4000000000000002", "is declined", Outcome.FAILED, "The card was declined."),
-        Card("4000000000009995", "has insufficient funds", Outcome.FAILED, "The card has insufficient funds."),
-        Card("4000000000000341", "pays late", Outcome.PROCESSING, "The payment is being processed.", late=True),
-        Card("4000000000000259", "pays, and tells it twice", Outcome.SUCCEEDED, _PAID, twice=True),
-        Card("4000000000000077", "pays, and tells of an older failure afterwards", Outcome.SUCCEEDED, _PAID, stale_failure=True),
+        Card("4242424242424242", "Pays", _PAYS, _PAID),
+        Card("4000000000000002", "Is declined", _FAILS, "The card was declined."),
+        Card("4000000000009995", "Has insufficient funds", _FAILS, "The card has insufficient funds."),
+        Card("4000002500003155", "Needs your confirmation", Outcome.UNCONFIRMED, "The payment must be confirmed."),
+        Card("4000000000000341", "Pays late", Outcome.PROCESSING, "The payment is being processed."),
+        Card("4000000000000259", "Pays, webhook comes twice", _PAYS, _PAID, twice=True),
+        Card("4000000000000077", "Pays, webhooks out of order", _PAYS, _PAID, stale_failure=True),
+        Card("4000000000007726", "Pays, refunds are slow", _PAYS, _PAID, refunding=Refunding.LATE),
+        Card("4000000000005126", "Pays, refunds fail late", _PAYS, _PAID, refunding=Refunding.FAILS),
     )
 }
 
@@ -93,15 +117,53 @@ def _is_number_to(limit: int) -> Callable[[object], bool]:
     return lambda value: type(value) is int and 0 < value <= limit  # type(): True is no number here
 
 
-_CHECKS: dict[str, Callable[[object], bool]] = {
-    "paymentId": lambda value: isinstance(value, str) and 0 < len(value) <= 100,
+def _is_text_to(limit: int, least: int = 1) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and least <= len(value) <= limit
+
+
+Checks: TypeAlias = Mapping[str, Callable[[object], bool]]
+
+_CHECKS: Checks = {
+    "paymentId": _is_text_to(MAX_ID),
     "amountMinor": _is_number_to(MAX_AMOUNT),
     "currency": _is_currency,
     "description": lambda value: isinstance(value, str),
     "successUrl": _is_web_url,
     "cancelUrl": _is_web_url,
-    "expiresAt": _is_number_to(2**40),
+    "expiresAt": _is_number_to(LATEST),
 }
+_REFUND_CHECKS: Checks = {
+    "refundId": _is_text_to(MAX_ID),
+    "paymentId": _is_text_to(MAX_ID),
+    "amountMinor": _is_number_to(MAX_AMOUNT),
+    "currency": _is_currency,
+    "reason": _is_text_to(MAX_REASON, least=0),
+}
+
+
+def _require(body: dict[str, Any], checks: Checks, detail: str) -> None:
+    """Raises Problem (400) with every fault."""
+    faults = [name for name, valid in checks.items() if not valid(body.get(name))]
+    if faults:
+        violations = [{"field": name, "description": "Missing or not valid."} for name in faults]
+        raise Problem(400, detail, code="not_valid", violations=violations)
+
+
+class RefundOrder(NamedTuple):
+    """What the merchant asked to be given back."""
+
+    refund_id: str
+    payment_id: str
+    amount_minor: int
+    currency: str
+    reason: str
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> RefundOrder:
+        """From a merchant's request. Raises Problem with every fault."""
+        body.setdefault("reason", "")
+        _require(body, _REFUND_CHECKS, "The refund is not valid.")
+        return cls(body["refundId"], body["paymentId"], body["amountMinor"], body["currency"], body["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +182,7 @@ class Session:
     @classmethod
     def parse(cls, body: dict[str, Any], idempotency_key: str) -> Session:
         """From a merchant's request. Raises Problem with every fault."""
-        faults = [name for name, valid in _CHECKS.items() if not valid(body.get(name))]
-        if faults:
-            violations = [{"field": name, "description": "Missing or not valid."} for name in faults]
-            raise Problem(400, "The checkout session is not valid.", violations=violations)
+        _require(body, _CHECKS, "The checkout session is not valid.")
         return cls(
             payment_id=body["paymentId"],
             amount_minor=body["amountMinor"],
@@ -152,11 +211,15 @@ class Session:
             pass
         raise Problem(404, "There is no such checkout session.")
 
-    def event(self, kind: str, token: str, created: int) -> dict[str, Any]:
-        """A webhook's body. The same thing about the same session always has the same id."""
-        event_id = "evt_" + hashlib.sha256(f"{token}:{kind}".encode()).hexdigest()[:32]
-        data = {"paymentId": self.payment_id, "amountMinor": self.amount_minor, "currency": self.currency}
-        return {"id": event_id, "type": kind, "created": created, "data": data}
+    @property
+    def price(self) -> str:
+        return format_price(self.amount_minor, self.currency)
+
+
+def make_event(kind: str, created: float, about: str, data: dict[str, Any]) -> dict[str, Any]:
+    """A webhook's body. The same kind of event about the same thing always has the same id, after a restart too."""
+    event_id = "evt_" + hashlib.sha256(f"{about}:{kind}".encode()).hexdigest()[:32]
+    return {"id": event_id, "type": kind, "created": int(created), "data": data}
 
 
 def _sign(secret: bytes, packed: bytes) -> bytes:
@@ -169,40 +232,3 @@ def _encode(data: bytes) -> str:
 
 def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-
-
-def checkout_page(session: Session, action: str, error: str = "", status: int = 200) -> web.Response:
-    """The page that asks for a card."""
-    choices = "".join(
-        f'<label><input type="radio" name="card" value="{card.number}"{" checked" if index == 0 else ""}> '
-        f"<code>{card.printed}</code> {card.label}</label>"
-        for index, card in enumerate(CARDS.values())
-    )
-    alert = f'<p class="bad" role="alert">{html.escape(error)} Try another card.</p>' if error else ""
-    return page(
-        "Checkout (fake)",
-        f"<h1>{html.escape(session.description or 'Checkout')}</h1>"
-        f'<p class="price">{html.escape(format_price(session.amount_minor, session.currency))}</p>{alert}'
-        f'<form method="post" action="{html.escape(action)}"><fieldset><legend>Test card</legend>{choices}</fieldset>'
-        f'<button type="submit">Pay</button></form>'
-        f'<p><a href="{html.escape(session.cancel_url)}">Cancel and go back</a></p>',
-        status,
-    )
-
-
-def result_page(session: Session, outcome: Outcome) -> web.Response:
-    """The page after a card was tried with success, or is still being processed."""
-    heading, text = {
-        Outcome.SUCCEEDED: ("Paid", "The payment succeeded. The merchant is told by a webhook."),
-        Outcome.PROCESSING: (
-            "Processing",
-            "The payment takes a little longer. The merchant is told by a webhook when it is done.",
-        ),
-        Outcome.FAILED: ("Not paid", "The card was refused."),
-    }[outcome]
-    return page(
-        f"{heading} (fake)",
-        f'<h1 role="status">{heading}</h1><p>{html.escape(session.description)}</p>'
-        f'<p class="price">{html.escape(format_price(session.amount_minor, session.currency))}</p><p>{text}</p>'
-        f'<p><a class="button" href="{html.escape(session.success_url)}">Continue</a></p>',
-    )

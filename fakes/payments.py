@@ -1,45 +1,42 @@
-"""A fake payment provider: hosted checkout, test cards, signed webhooks. No money moves, and every page says so.
+"""A fake payment provider: hosted checkout, test cards, refunds, signed webhooks. No money moves, and every page says so.
 
-Its API: `POST /fake-pay/v1/checkout-sessions` makes a session, whose `url` is the page the payer is sent to.
+Its API, for the merchant's key:
+`POST /fake-pay/v1/checkout-sessions` makes a session, whose `url` is the page the payer is sent to;
+`POST /fake-pay/v1/refunds` gives money back; `GET /fake-pay/v1/payments/{paymentId}` tells how a payment stands.
+
+For people: `/fake-pay/checkout/...` and the log of webhooks, `/fake-pay/deliveries`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import html
-import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
-from urllib.parse import parse_qs
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 from aiohttp import web
 
-from fakes.checkout import CARDS, Card, Outcome, Session, checkout_page, result_page
-from fakes.web import Mode, Outage, Problem, has_bearer, json_response, page, read_body, read_json, require_method
+from fakes.checkout import CARDS, Card, Outcome, RefundOrder, Session
+from fakes.clock import Clock, SystemClock
+from fakes.forms import Forms
+from fakes.ledger import Ledger, Memory, Payment, Stage
+from fakes.pages.checkout import checkout_page, confirm_page
+from fakes.pages.deliveries import deliveries_page
+from fakes.pages.layout import DELIVERIES_PATH, asset_response
+from fakes.pages.outcomes import expired_page, fault_page, result_page
+from fakes.web import Mode, Outage, Problem, has_bearer, json_response, read_json, require_method
 from fakes.webhooks import Delivery, QueueFull, WebhookSender
 
-API_PATH = "/fake-pay/v1/checkout-sessions"
+API_PATH = "/fake-pay/v1/"
 CHECKOUT_PATH = "/fake-pay/checkout/"
-DELIVERIES_PATH = "/fake-pay/deliveries"
-MAX_REMEMBERED = 10_000
-STALE_SECONDS = 60  # how much older the failure of the out-of-order card is than its success
-
-
-class Memory(OrderedDict[str, Any]):
-    """A dictionary that forgets its oldest entries beyond MAX_REMEMBERED."""
-
-    def remember(self, key: str, value: object) -> None:
-        self[key] = value
-        if len(self) > MAX_REMEMBERED:
-            self.popitem(last=False)
+MAX_KEY = 255  # characters of an idempotency key
 
 
 class PaymentsFake:
     """The fake; `start()` it before use. Settings come by arguments alone.
 
-    A session's id holds the session itself, so a restart loses no checkout; only "already paid" is forgotten, and
-    paying again repeats the same events.
+    A session's id holds the session itself, so a restart loses no checkout. What was paid and refunded, and the webhooks
+    still to be delivered, live in this process alone; paying again after a restart repeats the same events.
     """
 
     prefixes = ("/fake-pay/",)
@@ -56,23 +53,25 @@ class PaymentsFake:
         first_delay: float = 0.5,
         max_delay: float = 60.0,
         max_waiting: int = 1000,
+        clock: Clock | None = None,
     ) -> None:
         """`public_url` is where payers find this fake; the first of `webhook_secrets` signs; delays are in seconds."""
         self.api_key = api_key
         self.public_url = public_url
-        self.late_seconds = late_seconds
         self.outage = Outage()  # of the merchant's API; the checkout pages stay up
         self.webhooks = WebhookSender(
             webhook_url,
             webhook_secrets[0],
+            clock or SystemClock(),
             max_attempts=max_attempts,
             first_delay=first_delay,
             max_delay=max_delay,
             max_waiting=max_waiting,
         )
+        self.ledger = Ledger(self.webhooks, late_seconds)
+        self._forms = Forms()
         self._session_secret = hashlib.sha256(b"checkout session:" + api_key.encode()).digest()
-        self._tokens = Memory()  # idempotency key -> session id
-        self._paid = Memory()  # session id -> when (Unix seconds) its payment succeeded or will
+        self._tokens: Memory[str] = Memory()  # idempotency key -> session id
 
     async def start(self) -> None:
         await self.webhooks.start()
@@ -87,40 +86,50 @@ class PaymentsFake:
         try:
             return await self._route(request)
         except Problem as problem:
+            if "text/html" in request.headers.get("Accept", "") and not request.path.startswith(API_PATH):
+                return fault_page(problem, request.path)
             return problem.response()
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path = request.path
-        if path == API_PATH:
-            require_method(request, "POST")
-            await self.outage.check()
-            return await self._create(request)
-        if path == DELIVERIES_PATH:
-            require_method(request, "GET")
-            return _deliveries(request, list(self.webhooks.log))
+        if path.startswith(API_PATH):
+            return await self._api(request, path.removeprefix(API_PATH))
+        if path == DELIVERIES_PATH or path.startswith(DELIVERIES_PATH + "/"):
+            return await self._deliveries(request)
         if path.startswith(CHECKOUT_PATH):
             token, _, rest = path.removeprefix(CHECKOUT_PATH).partition("/")
             session = Session.from_token(token, self._session_secret)
-            if rest == "result":
-                require_method(request, "GET")
-                return result_page(session, self._outcome(token) or Outcome.PROCESSING)
-            if not rest:
-                require_method(request, "GET", "POST")
-                return await self._checkout(request, token, session)
+            return await self._checkout(request, rest, self.ledger.payment(token, session))
+        if (asset := asset_response(path)) is not None:
+            require_method(request, "GET")
+            return asset
         raise Problem(404, "There is no such page in the fake payment provider.")
 
-    async def _create(self, request: web.BaseRequest) -> web.Response:
-        """A checkout session. The same Idempotency-Key gives the same one; with another body it is refused (409)."""
+    # The merchant's API.
+
+    async def _api(self, request: web.BaseRequest, rest: str) -> web.Response:
+        name, _, argument = rest.partition("/")
+        if (name, bool(argument)) not in (("checkout-sessions", False), ("refunds", False), ("payments", True)):
+            raise Problem(404, "There is no such method in the fake payment provider.")
+        require_method(request, "GET" if name == "payments" else "POST")
+        await self.outage.check()
         if not has_bearer(request, self.api_key):
             raise Problem(401, "The API key is missing or wrong.")
+        if name == "payments":
+            return self._find(argument)
         key = request.headers.get("Idempotency-Key", "")
-        if not 0 < len(key) <= 255:
-            raise Problem(400, "Send an Idempotency-Key of 1 to 255 characters.")
+        if not 0 < len(key) <= MAX_KEY:
+            raise Problem(400, f"Send an Idempotency-Key of 1 to {MAX_KEY} characters.")
+        return await (self._create(request, key) if name == "checkout-sessions" else self._refund(request, key))
+
+    async def _create(self, request: web.BaseRequest, key: str) -> web.Response:
+        """A checkout session. The same Idempotency-Key gives the same one; with another body it is refused (409)."""
         session = Session.parse(await read_json(request), key)
         token = session.token(self._session_secret)
         if self._tokens.get(key, token) != token:
-            raise Problem(409, "This Idempotency-Key was used for another checkout session.")
+            raise Problem(409, "This Idempotency-Key was used for another checkout session.", code="idempotency_mismatch")
         self._tokens.remember(key, token)
+        self.ledger.payment(token, session)
         return json_response(
             {
                 "id": token,
@@ -134,86 +143,148 @@ class PaymentsFake:
             }
         )
 
-    def _outcome(self, token: str) -> Outcome | None:
-        """How a paid session stands; None while it is open."""
-        paid: float | None = self._paid.get(token)
-        if paid is None:
-            return None
-        return Outcome.SUCCEEDED if paid <= time.time() else Outcome.PROCESSING
+    async def _refund(self, request: web.BaseRequest, key: str) -> web.Response:
+        """A refund: 201, and 200 for the same one again."""
+        refund, new = self.ledger.refund(RefundOrder.parse(await read_json(request)), key)
+        return json_response(refund.summary(self.ledger.now()), 201 if new else 200)
 
-    async def _checkout(self, request: web.BaseRequest, token: str, session: Session) -> web.Response:
-        done = self._outcome(token)
-        expired = done is None and session.expires_at <= time.time()
+    def _find(self, payment_id: str) -> web.Response:
+        payment = self.ledger.find(payment_id)
+        if payment is None:
+            raise Problem(404, "There is no such payment. This fake forgets its payments when it stops.", code="payment_unknown")
+        return json_response(payment.summary(self.ledger.now()))
+
+    # The payer's pages.
+
+    async def _checkout(self, request: web.BaseRequest, rest: str, payment: Payment) -> web.Response:
+        if rest not in ("", "confirm", "result"):
+            raise Problem(404, "There is no such page in the fake payment provider.")
+        if rest == "result":
+            require_method(request, "GET")
+        require_method(request, "GET", "POST")
         if request.method == "GET":
-            if expired:
-                return page("Expired (fake)", "<h1>This checkout has expired</h1><p>Go back and start again.</p>", 410)
-            return result_page(session, done) if done else checkout_page(session, request.path)
-        wants_json = request.content_type == "application/json"
-        number = await _card_number(request)
-        if done is not None:
-            return self._answer(wants_json, request.path, session, done, "This checkout is done already.")
-        if expired:
-            raise Problem(410, "This checkout has expired. Start again.", code="expired")
-        if (card := CARDS.get(number)) is None:
-            cards = {card.number: card.label for card in CARDS.values()}
-            raise Problem(400, "This is not a test card. Never send a real one.", testCards=cards)
-        self._charge(token, session, card)
-        return self._answer(wants_json, request.path, session, card.outcome, card.message)
-
-    def _charge(self, token: str, session: Session, card: Card) -> None:
-        """Lets the card do what it does, and tells the merchant. A refused card leaves the checkout open."""
-        now = int(time.time())
-        delay = self.late_seconds if card.late else 0.0
-        paid = card.outcome is not Outcome.FAILED
-        events = [session.event("payment.succeeded" if paid else "payment.failed", token, now)]
-        if card.twice:
-            events *= 2
-        if card.stale_failure:
-            events.append(session.event("payment.failed", token, now - STALE_SECONDS))
+            return self._show(request, rest, payment)
+        # A browser lets another site send a form, but JSON only where we allow it, and we don't.
+        if request.content_type == "application/json":
+            self._act(rest, payment, await read_json(request))
+            return self._standing(payment)
+        fields = await self._forms.read(request)
         try:
-            self.webhooks.send(events, delay)
+            self._act(rest, payment, fields)
+        except Problem as problem:
+            if problem.code == "no_test_card":
+                return self._ask(request, payment, problem.detail)
+            if problem.code != "expired":
+                raise
+        return _redirect(_place(payment, self.ledger.now()))
+
+    def _act(self, rest: str, payment: Payment, fields: Mapping[str, object]) -> None:
+        """Does what a form or a program asks for; nothing for a payment that is done already. Raises Problem."""
+        stage = payment.stage(self.ledger.now())
+        if stage is Stage.EXPIRED:
+            raise Problem(410, "This checkout has expired. Start again.", code="expired")
+        if stage in (Stage.PAID, Stage.PROCESSING):
+            return
+        if not rest:
+            self.ledger.charge(payment, _card(fields))
+        elif fields.get("decision") not in ("confirm", "deny"):
+            raise Problem(400, 'Send the decision "confirm" or "deny".')
+        elif stage is Stage.UNCONFIRMED:
+            self.ledger.confirm(payment, fields["decision"] == "confirm")
+
+    def _show(self, request: web.BaseRequest, rest: str, payment: Payment) -> web.Response:
+        """The page asked for, or the way to the one that fits how far the payment is."""
+        now = self.ledger.now()
+        stage = payment.stage(now)
+        if stage is Stage.EXPIRED:
+            return expired_page(payment)
+        if stage is Stage.PAID and rest != "confirm":
+            return result_page(payment, now, again=not rest)
+        if stage is Stage.PROCESSING and rest == "result":
+            return result_page(payment, now)
+        if stage is Stage.UNCONFIRMED and rest == "confirm":
+            visitor = self._forms.visitor(request)
+            page = confirm_page(payment, request.path, self._forms.token(visitor, request.path))
+            return self._remember(request, page, visitor)
+        if stage is Stage.PROCESSING or rest:
+            return _redirect(_place(payment, now))
+        return self._ask(request, payment)
+
+    def _ask(self, request: web.BaseRequest, payment: Payment, fault: str = "") -> web.Response:
+        visitor = self._forms.visitor(request)
+        page = checkout_page(payment, request.path, self._forms.token(visitor, request.path), fault)
+        return self._remember(request, page, visitor)
+
+    def _remember(self, request: web.BaseRequest, page: web.Response, visitor: str) -> web.Response:
+        return self._forms.remember(request, page, visitor, secure=self.public_url.startswith("https:"))
+
+    def _standing(self, payment: Payment) -> web.Response:
+        """What a program that paid is told."""
+        now = self.ledger.now()
+        stage = payment.stage(now)
+        outcome = _OUTCOMES.get(stage, Outcome.FAILED)
+        message = payment.refusal if outcome is Outcome.FAILED or payment.card is None else payment.card.message
+        body = {"status": outcome.value, "message": message, "successUrl": payment.session.success_url, "fake": True}
+        if stage is Stage.UNCONFIRMED:
+            body["confirmUrl"] = self.public_url + _place(payment, now)
+        return json_response(body)
+
+    # The log of webhooks.
+
+    async def _deliveries(self, request: web.BaseRequest) -> web.Response:
+        delivery_id, _, verb = request.path.removeprefix(DELIVERIES_PATH).removeprefix("/").partition("/")
+        if verb == "send" and (delivery := self.webhooks.find(delivery_id)) is not None:
+            return await self._send_again(request, delivery)
+        if delivery_id or verb:
+            raise Problem(404, "There is no such delivery, or it is forgotten.")
+        require_method(request, "GET")
+        payment_id = request.query.get("paymentId", "")
+        log = [item for item in self.webhooks.log if payment_id in ("", item.payment_id)]
+        if "application/json" in request.headers.get("Accept", ""):
+            return json_response({"deliveries": [item.summary() for item in log]})
+        visitor = self._forms.visitor(request)
+        page = deliveries_page(
+            log, payment_id, lambda action: self._forms.token(visitor, action), self.webhooks.max_attempts
+        )  # fmt: skip
+        return self._remember(request, page, visitor)
+
+    async def _send_again(self, request: web.BaseRequest, delivery: Delivery) -> web.Response:
+        require_method(request, "POST")
+        wants_json = request.content_type == "application/json"
+        fields = await read_json(request) if wants_json else await self._forms.read(request)
+        try:
+            self.webhooks.repeat(delivery)
         except QueueFull:
             raise Problem(503, "Too many webhooks wait to be delivered. Try again later.") from None
-        if paid:
-            self._paid.remember(token, time.time() + delay)
-
-    def _answer(self, wants_json: bool, path: str, session: Session, outcome: Outcome, message: str) -> web.Response:
         if wants_json:
-            body = {"status": outcome.value, "message": message, "successUrl": session.success_url, "fake": True}
-            return json_response(body)
-        if outcome is Outcome.FAILED:
-            return checkout_page(session, path, message, 402)
-        return web.Response(status=303, headers={"Location": f"{path}/result"})
+            return json_response(delivery.summary(), 202)
+        shown = f"?paymentId={quote(delivery.payment_id)}" if fields.get("only") else ""
+        return _redirect(f"{DELIVERIES_PATH}{shown}#{delivery.id}")
 
 
-async def _card_number(request: web.BaseRequest) -> str:
-    """The card of a form or a JSON body, without spaces. Raises Problem."""
-    if request.content_type == "application/json":
-        number = (await read_json(request)).get("card")
-    elif request.content_type == "application/x-www-form-urlencoded":
-        form = parse_qs((await read_body(request)).decode("utf-8", "replace"), max_num_fields=10)
-        number = form.get("card", [""])[0]
-    else:
-        raise Problem(415, "Send a form or application/json.")
-    if not isinstance(number, str):
-        raise Problem(400, 'Send {"card": "4242424242424242"}.')
-    return number.replace(" ", "")
+_OUTCOMES = {
+    Stage.PAID: Outcome.SUCCEEDED,
+    Stage.PROCESSING: Outcome.PROCESSING,
+    Stage.UNCONFIRMED: Outcome.UNCONFIRMED,
+}
 
 
-def _deliveries(request: web.BaseRequest, log: list[Delivery]) -> web.Response:
-    """What was delivered lately, newest first, as a page or, where it is asked for, as JSON."""
-    summaries = [delivery.summary() for delivery in log]
-    if "application/json" in request.headers.get("Accept", ""):
-        return json_response({"deliveries": summaries})
-    columns = ("eventId", "type", "paymentId", "state", "attempts")
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Event", "Type", "Payment", "State", "Answers"))
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(_cell(summary[column]))}</td>" for column in columns) + "</tr>"
-        for summary in summaries
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else "<p>None yet.</p>"
-    return page("Webhook deliveries (fake)", f"<h1>Webhook deliveries</h1>{table}", wide=True)
+def _place(payment: Payment, now: float) -> str:
+    """The path of the page that fits how far a payment is."""
+    rest = {Stage.UNCONFIRMED: "/confirm", Stage.PAID: "/result", Stage.PROCESSING: "/result"}.get(payment.stage(now), "")
+    return f"{CHECKOUT_PATH}{payment.token}{rest}"
 
 
-def _cell(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _card(fields: Mapping[str, object]) -> Card:
+    """The test card that was typed (`number`), else the one chosen (`card`). Raises Problem, which never repeats a number."""
+    given = fields.get("number") or fields.get("card")
+    number = re.sub(r"[\s-]", "", given) if isinstance(given, str) else ""
+    if (card := CARDS.get(number)) is None:
+        cards = {card.number: card.label for card in CARDS.values()}
+        detail = "This is not a test card. Never send a real one." if given else "Choose a test card, or type its number."
+        raise Problem(400, detail, code="no_test_card", testCards=cards)
+    return card
+
+
+def _redirect(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})

@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from fakes.clerk import ClerkFake
+from fakes.clock import Clock
 from fakes.payments import PaymentsFake
 from fakes.web import Handler, Problem, json_response
 
@@ -37,8 +38,10 @@ class FakeWorld:
         max_attempts: int = 15,
         first_delay: float = 0.5,
         max_delay: float = 60.0,
+        clock: Clock | None = None,
     ) -> None:
-        """`public_url` and `clerk_issuer` default to the address listened on; `webhook_url` can be set later."""
+        """`public_url` and `clerk_issuer` default to the address listened on; `webhook_url` can be set later; `clock` is the
+        payment provider's, the machine's unless given."""
         self.clerk = ClerkFake(
             data_dir,
             secret_key=clerk_secret_key,
@@ -55,6 +58,7 @@ class FakeWorld:
             max_attempts=max_attempts,
             first_delay=first_delay,
             max_delay=max_delay,
+            clock=clock,
         )
         self.url = public_url
         self._runner: web.ServerRunner | None = None

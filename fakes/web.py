@@ -1,14 +1,11 @@
-"""What both fakes need of HTTP: bounded bodies, problem answers, safe pages, and outages on demand."""
+"""What the fakes need of HTTP: bounded bodies, problem answers, and outages on demand."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import enum
-import hashlib
 import hmac
-import html
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -31,6 +28,11 @@ class Problem(Exception):
         self.detail = detail
         self.allow = allow
         self.members = members
+
+    @property
+    def code(self) -> object:
+        """What is wrong, for programs; None where the status says it."""
+        return self.members.get("code")
 
     def response(self) -> web.Response:
         body = {"type": "about:blank", "status": self.status, "detail": self.detail, **self.members}
@@ -119,39 +121,3 @@ def has_bearer(request: web.BaseRequest, key: str) -> bool:
     """Whether the request carries the key as its bearer token, compared in constant time."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), key.encode())
-
-
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;margin:0;background:#f4f5f8;color:#16233f}
-main{max-width:34rem;margin:2rem auto;padding:1.5rem 2rem;background:#fff;border-radius:.75rem;box-shadow:0 1px 6px #0002}
-main.wide{max-width:64rem}
-.fake{background:#7a1020;color:#fff;text-align:center;padding:.5rem;font-weight:700}
-.price{font-size:2rem;font-weight:700;margin:.25rem 0 1rem}
-fieldset{border:1px solid #c8ccd6;border-radius:.5rem;padding:.5rem 1rem 1rem}
-label{display:block;padding:.35rem 0}
-button,.button{display:inline-block;margin-top:1rem;padding:.7rem 1.5rem;border:0;border-radius:.5rem;background:#16233f;
-color:#fff;font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
-button:focus-visible,a:focus-visible,input:focus-visible{outline:3px solid #c29a3a;outline-offset:2px}
-a{color:#16233f}.bad{color:#9b1c1c}table{border-collapse:collapse;width:100%}
-td,th{text-align:left;padding:.35rem .5rem;border-bottom:1px solid #e2e4ea}
-""".strip()
-_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-PAGE_HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
-
-
-def page(title: str, body: str, status: int = 200, *, wide: bool = False) -> web.Response:
-    """An HTML page. `title` is escaped here; `body` is HTML whose values the caller has escaped."""
-    text = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head>'
-        f'<body><div class="fake" role="note">FAKE: no money moves</div>'
-        f"<main{' class=wide' if wide else ''}>{body}</main></body></html>"
-    )
-    return web.Response(text=text, status=status, content_type="text/html", headers=PAGE_HEADERS)

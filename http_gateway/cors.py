@@ -8,10 +8,12 @@ from multidict import istr
 
 _ORIGIN = istr("Origin")
 _ALLOWED_HEADERS = (
-    "Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, X-Request-Timeout"
+    "Accept-Language, Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range, X-Request-Id, "
+    "X-Request-Timeout"
 )
 _EXPOSED = (
-    "Content-Disposition, ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id"
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After, "
+    "WWW-Authenticate, X-Request-Id"
 )
 _MAX_AGE_SECONDS = "7200"  # the most Chromium keeps
 

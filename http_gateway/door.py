@@ -19,18 +19,20 @@ from http_gateway.cors import Cors, preflight
 from http_gateway.descriptors import descriptor_of
 from http_gateway.encoded_cache import EncodedCache
 from http_gateway.event_streams import StreamHandler
+from http_gateway.forms import FileReader
 from http_gateway.handlers import BindingError, CallHandler, Handler, RequestReader
 from http_gateway.incoming import Headers, Incoming, Place, request_id_of
 from http_gateway.json_codec import JsonCodec
 from http_gateway.negotiation import negotiated
 from http_gateway.options import GatewayOptions, RawHandler
 from http_gateway.outgoing import problem_answer, simple_answer
+from http_gateway.pages import verify
 from http_gateway.pages.index import RouteLine
-from http_gateway.pages.verify import VerifyPage
 from http_gateway.path_templates import TemplateError, parse_template
 from http_gateway.problems import bad_request, method_not_allowed, problem_for, route_not_found, unexpected
 from http_gateway.raw_streams import RawStreamHandler
 from http_gateway.routes import Entry, NoRoute, RouteError, RouteTable
+from http_gateway.static_files import StaticFiles
 from http_gateway.system import SystemPages
 from skillforge.options.v1 import options_pb2
 
@@ -38,7 +40,8 @@ from skillforge.options.v1 import options_pb2
 MAX_TARGETS = 2048
 MAX_TARGET_LENGTH = 512
 _IF_MATCH = istr(IF_MATCH)
-_VERIFY = "/skillforge.v1.CertificatesService/VerifyCertificate"
+# Methods whose answers browsers get as a page.
+_PAGES = {verify.VERIFY: verify.verify_page, verify.CHECK_FILE: verify.check_page}
 
 
 class Door:
@@ -171,7 +174,8 @@ def _entry(
     cache: EncodedCache,
 ) -> Entry[Handler]:
     template = parse_template(route.template)
-    reader = RequestReader(method, route, template, codec, options)
+    make = FileReader if method.path == verify.CHECK_FILE else RequestReader
+    reader = make(method, route, template, codec, options)
     handler: Handler
     if method.server_streaming and method.reply_type is HttpBody:
         handler = RawStreamHandler(method, template, reader, client, options, cors)
@@ -179,12 +183,17 @@ def _entry(
         handler = StreamHandler(method, reader, codec, client, options, cors)
     else:
         unary = CallHandler(method, route, reader, codec, client, options, cache)
-        handler = VerifyPage(unary) if method.path == _VERIFY and route.verb == "GET" else unary
+        page = _PAGES.get(method.path)
+        handler = page(unary) if page is not None else unary
     return Entry(route.verb, template, handler, method.path)
 
 
 def _system_entries(system: SystemPages) -> list[Entry[Handler]]:
-    pages: Mapping[str, Handler] = {"/healthz": system.healthz, "/readyz": system.readyz}
+    files = StaticFiles()
+    pages: Mapping[str, Handler] = {
+        "/healthz": system.healthz, "/readyz": system.readyz, verify.START_PATH: verify.start,
+        "/static/{name}": files.newest, "/static/{version}/{name}": files.versioned,
+    }  # fmt: skip
     found = [Entry("GET", parse_template(path), page, path) for path, page in pages.items()]
     # The grammar has no template for the root: its one segment is empty.
     root = parse_template("/x")._replace(segments=("",))

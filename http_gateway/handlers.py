@@ -16,7 +16,7 @@ from multidict import istr
 
 from contract.client import CoreClient, Reply
 from contract.errors import Violation
-from contract.metadata import AUTHORIZATION, CONTENT_DISPOSITION, HTTP_STATUS
+from contract.metadata import AUTHORIZATION, HTTP_STATUS
 from contract.methods import HttpRoute, Method
 from http_gateway.answers import Answer, Response
 from http_gateway.descriptors import descriptor_of
@@ -28,6 +28,7 @@ from http_gateway.outgoing import JSON, NO_CACHE, NO_STORE, add_metadata, header
 from http_gateway.path_templates import Template
 from http_gateway.problems import bad_request
 from http_gateway.query_strings import QueryReader
+from http_gateway.ranges import raw_answer
 from http_gateway.request_fields import FieldSlot, find_slot
 from skillforge.options.v1 import options_pb2
 
@@ -53,6 +54,7 @@ class RequestReader:
 
     def __init__(self, method: Method, route: HttpRoute, template: Template, codec: JsonCodec, options: GatewayOptions) -> None:
         self._type = method.request_type
+        self._limit = method.max_body_bytes or options.max_body_bytes
         self._options = options
         self._variables = [(variable, _bound_slot(method, variable.field)) for variable in template.variables]
         self._query = QueryReader(descriptor_of(self._type), route.body, [slot.path for _, slot in self._variables])
@@ -87,7 +89,7 @@ class RequestReader:
             self._query.read(place.query, message)
 
     async def _read_body(self, call: Incoming) -> Message:
-        body = await read_body(call, self._options)
+        body = await read_body(call, self._options, self._limit)
         if self._raw:
             part: Message = httpbody_pb2.HttpBody(content_type=content_type_of(call.headers), data=body)
         elif body:
@@ -155,8 +157,9 @@ class CallHandler:
         etag = method.reply_type.DESCRIPTOR.fields_by_name.get("etag")
         self._has_etag = etag is not None and etag.type == FieldDescriptor.TYPE_STRING
         self._public = route.verb == "GET" and options_pb2.ACCESS_PUBLIC in method.access
-        self._kept, self._unkept = header_lines(JSON, NO_CACHE), header_lines(JSON, NO_STORE)
-        self._kept_bare, self._unkept_bare = header_lines("", NO_CACHE), header_lines("", NO_STORE)
+        kept = f"public, max-age={method.cache_seconds}" if method.cache_seconds else NO_CACHE
+        self._kept, self._unkept = header_lines(JSON, kept), header_lines(JSON, NO_STORE)
+        self._kept_bare, self._unkept_bare = header_lines("", kept), header_lines("", NO_STORE)
 
     async def __call__(self, call: Incoming) -> Response:
         return self.respond(call, await self.invoke(call))
@@ -179,7 +182,7 @@ class CallHandler:
         if status in _BODILESS:
             answer = Answer(status, self._kept_bare if keep else self._unkept_bare)
         elif self._raw:
-            answer = _raw_answer(status, self._kept_bare if keep else self._unkept_bare, reply)
+            answer = raw_answer(call, status, self._kept_bare if keep else self._unkept_bare, reply, self._data(reply))
         else:
             answer = Answer(status, self._kept if keep else self._unkept, body)
         answer.add("X-Request-Id", call.request_id)
@@ -188,6 +191,17 @@ class CallHandler:
         if metadata:
             add_metadata(answer, metadata)
         return answer
+
+    def _data(self, reply: Reply) -> bytes:
+        """The bytes of a reply that is bytes; reading them from a message copies them."""
+        message: Any = reply.message
+        known = self._cache.get(message) if reply.shared else None
+        if known is not None:
+            return known.body
+        data: bytes = message.data
+        if reply.shared:
+            self._cache.put(message, Encoded(data, ""))
+        return data
 
     def _encoded(self, reply: Reply) -> Encoded:
         known = self._cache.get(reply.message) if reply.shared else None
@@ -205,12 +219,3 @@ class CallHandler:
         if not self._has_etag or not message.etag:
             return ""
         return f'"{message.etag}.{blake2b(body, digest_size=6).hexdigest()}"'
-
-
-def _raw_answer(status: int, base: bytes, reply: Reply) -> Answer:
-    message: Any = reply.message
-    answer = Answer(status, base, message.data)
-    answer.add("Content-Type", message.content_type or "application/octet-stream")
-    if CONTENT_DISPOSITION in reply.metadata:
-        answer.add("Content-Disposition", reply.metadata[CONTENT_DISPOSITION])
-    return answer

@@ -115,10 +115,10 @@ def _grpc_seconds(text: str) -> float | None:
     return int(found.group(1)) * _GRPC_UNITS[found.group(2)] if found else None
 
 
-async def read_body(call: Incoming, options: GatewayOptions) -> bytes:
-    """The whole body as sent. Raises CallError: 413 over the limit, 415 when it is compressed, 400 when it breaks
-    off or is not HTTP, 504 when it is too slow."""
-    headers, limit = call.headers, options.max_body_bytes
+async def read_body(call: Incoming, options: GatewayOptions, limit: int) -> bytes:
+    """The whole body as sent, up to a limit in bytes. Raises CallError: 413 over that, 415 when it is compressed, 400 when
+    it breaks off or is not HTTP, 504 when it is too slow."""
+    headers = call.headers
     announced = headers.get(_CONTENT_LENGTH)
     if announced is not None and int(announced) > limit:
         raise body_too_large(limit)

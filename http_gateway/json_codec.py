@@ -65,6 +65,20 @@ class JsonDecoder:
             return None
         return message
 
+    def part(self, value: Any, body: bytes, around: int) -> Message:
+        """The message from `value`, which orjson read as a part of `body`, where `around` keys stand outside of it.
+        Raises as `decode`."""
+        message = self._type()
+        try:
+            if self._nests and _depth(value) > MAX_DEPTH:
+                return self.exact(orjson.dumps(value))
+            keys = self._fill(value, message)
+        except (Unusual, ValueError, TypeError, OverflowError):
+            keys = -1
+        if (keys < 0 or body.count(b":") != keys + around) and _repeated_key(body):
+            raise _malformed("The frame has a key twice in one object.")
+        return message if keys >= 0 else self.exact(orjson.dumps(value))
+
     def exact(self, body: bytes) -> Message:
         """The message, by `json_format`: takes every form the mapping allows, slowly. Raises as `decode`."""
         value = cut(descriptor_of(self._type), _parse(body))

@@ -12,6 +12,10 @@ RawHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
 
 
+async def no_more() -> None:
+    """Nothing else is to be ended."""
+
+
 async def always_ready() -> Mapping[str, str]:
     """The readiness of a gateway that depends on nothing."""
     return {}
@@ -25,6 +29,7 @@ class GatewayOptions:
     `trusted_proxy_hops`: how many proxies of ours stand in front; the client's address is then the one the outermost
     of them wrote into X-Forwarded-For.
     `extra_handlers`: handlers of other rooms by path prefix ("/dev"); they take the prefix itself and all below.
+    `drain_others`: ends what they hold open, when the server has stopped listening.
     """
 
     allowed_origins: frozenset[str] = frozenset()
@@ -39,3 +44,4 @@ class GatewayOptions:
     readiness_timeout_seconds: float = 5.0
     encoded_cache_bytes: int = 32 * 1024 * 1024
     extra_handlers: Mapping[str, RawHandler] = field(default_factory=dict)
+    drain_others: Callable[[], Awaitable[None]] = no_more

@@ -45,6 +45,7 @@ STATUS_BY_CODE = {
 STATUS_BY_REASON = {
     "METHOD_NOT_ALLOWED": 405,
     "BODY_TOO_LARGE": 413,
+    "RANGE_NOT_SATISFIABLE": 416,
     "UNSUPPORTED_MEDIA_TYPE": 415,
     "IDEMPOTENCY_KEY_REUSED": 422,
     "IDEMPOTENCY_KEY_IN_USE": 409,
@@ -130,6 +131,13 @@ def bad_request(detail: str, *violations: Violation) -> CallError:
     return CallError.build(code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT", detail, violations)
 
 
+def range_not_satisfiable(length: int) -> CallError:
+    """416: no byte that was asked for is among those there are."""
+    error = CallError.build(code_pb2.OUT_OF_RANGE, "RANGE_NOT_SATISFIABLE", f"There are {length} bytes.")
+    error.metadata["content-range"] = f"bytes */{length}"
+    return error
+
+
 def body_timeout() -> CallError:
     """504: the body did not come in time."""
     return CallError.build(code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "The request's body did not arrive in time.")
@@ -145,6 +153,8 @@ def _headers(status: int, error: CallError) -> dict[str, str]:
         headers["Retry-After"] = str(max(1, math.ceil(wait or 0)))
     if "allow" in metadata:
         headers["Allow"] = metadata["allow"]
+    if "content-range" in metadata:
+        headers["Content-Range"] = metadata["content-range"]
     if RATE_LIMIT in metadata:
         headers["RateLimit"] = metadata[RATE_LIMIT]
     if RATE_LIMIT_POLICY in metadata:

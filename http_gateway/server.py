@@ -40,6 +40,7 @@ class GatewayServer(web.Server):
             auto_decompress=False,
         )
         self.door = door
+        self.drain_others = options.drain_others
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -107,8 +108,8 @@ class RunningGateway:
             return
         self._server.door.system.draining = True
         await self._site.stop()
-        if self._server.connections:
-            await asyncio.sleep(notice_seconds)
+        notice = notice_seconds if self._server.connections else 0.0
+        await asyncio.gather(self._server.drain_others(), asyncio.sleep(notice))
         await self._runner.cleanup()
 
 

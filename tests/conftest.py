@@ -14,10 +14,16 @@ from typing import Any
 import pymysql
 import pytest
 import redis
+from hypothesis import settings
+from playwright.async_api import Browser
 
 from cli.servers import LocalServers, ServersError
+from tests.support.browser import Visits, running_browser
 from tests.support.world import World, running_world
 
+# How long an example takes says more about the machine's load than about the code.
+settings.register_profile("loaded", deadline=None)
+settings.load_profile("loaded")
 SHARED = pytest.StashKey[LocalServers]()
 
 
@@ -110,3 +116,18 @@ async def world(database_url: str, redis_url: str) -> AsyncIterator[World]:
     """A whole SkillForge, shared by this worker's tests: make people and courses of your own in it."""
     async with running_world(database_url, redis_url) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, shared by this worker's tests: take a profile of your own by `visit`."""
+    async with running_browser() as running:
+        yield running
+
+
+@pytest.fixture
+async def visit(browser: Browser) -> AsyncIterator[Visits]:
+    """Makes visitors, each with a page; the test fails with what their browsers complain of."""
+    visits = Visits(browser)
+    yield visits
+    await visits.close()

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from core.analytics.rules import FIRST_DATED, PLATFORM, Entry, Kind, Member, Pair, day_item
+from core.analytics.rules import FIRST_DATED, PLATFORM, Kind, Member, Pair, day_item
 from core.analytics.truth import EXAM_PASSED, EXAM_PERCENT, LECTURES_COMPLETED, QUIZ_PERCENT, SCORE
 from core.db import Database, Reader, Transaction
-from skillforge.v1 import enrollments_pb2, quizzes_pb2
+from core.payments.rules import EntryKind
+from skillforge.v1 import certificates_pb2, enrollments_pb2, quizzes_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
 _SUBMITTED = int(quizzes_pb2.ATTEMPT_STATUS_SUBMITTED)
+_VALID = int(certificates_pb2.CERTIFICATE_STATUS_VALID)
+# Money that came in and went back, as the ledger of payments names it.
+_MONEY = (int(EntryKind.CHARGE), int(EntryKind.REFUNDED))
 _DAY = "DATEDIFF({}, '1970-01-01')"
 # The dated kinds by name: of each the server then reads the days asked for alone.
 _DATED = [int(kind) for kind in Kind if kind >= FIRST_DATED]
@@ -81,15 +85,6 @@ async def put_active_days(tx: Transaction, rows: Sequence[tuple[int, bytes, byte
 async def drop_active_days(db: Database, before_day: int, limit: int) -> int:
     """Drop up to so many rows of days before one; how many there were."""
     return await db.execute("DELETE FROM activity_days WHERE day < %s ORDER BY day LIMIT %s", (before_day, limit))
-
-
-async def put_entries(tx: Transaction, entries: Iterable[Entry], now: datetime) -> None:
-    """Add to the ledger."""
-    sql = """
-        INSERT INTO ledger (payment_id, refunded_total, course_id, currency, paid_minor, refunded_minor, entry_time)
-        VALUES (%s, %s, %s, %s, %s, %s, %s)
-    """
-    await tx.insert_many(sql, [(*entry, now) for entry in entries])
 
 
 # Enrollments. Where pairs are looked for, the optimizer is told the index: weighing every one for each pair takes it far
@@ -285,8 +280,9 @@ async def lecture_facts(db: Reader, pairs: Sequence[Pair]) -> Sequence[tuple[byt
 
 
 async def certificate_facts(db: Reader, pairs: Sequence[Pair]) -> int:
-    """How many certificates these students have."""
-    row = await db.fetch_one("SELECT COUNT(*) FROM certificates WHERE (student_id, course_id) IN %s", (list(pairs),))
+    """How many certificates in force these students have."""
+    sql = "SELECT COUNT(*) FROM certificates WHERE (student_id, course_id) IN %s AND status = %s"
+    row = await db.fetch_one(sql, (list(pairs), _VALID))
     return int(row[0]) if row else 0
 
 
@@ -308,10 +304,12 @@ async def result_facts(db: Reader, course_id: bytes, after: bytes, limit: int) -
 async def ledger_facts(db: Reader, course_id: bytes) -> Sequence[tuple[str, int, int, int]]:
     """A course's money by currency and day: paid, refunded."""
     sql = f"""
-        SELECT currency, {_DAY.format("entry_time")} AS day, CAST(SUM(paid_minor) AS SIGNED), CAST(SUM(refunded_minor) AS SIGNED)
-        FROM ledger WHERE course_id = %s GROUP BY currency, day
+        SELECT currency, {_DAY.format("entry_time")} AS day,
+          CAST(SUM(IF(kind = %s, amount_minor, 0)) AS SIGNED), CAST(SUM(IF(kind = %s, amount_minor, 0)) AS SIGNED)
+        FROM payment_ledger WHERE course_id = %s AND kind IN %s GROUP BY currency, day
     """
-    return [(row[0], row[1], int(row[2]), int(row[3])) for row in await db.fetch_all(sql, (course_id,))]
+    rows = await db.fetch_all(sql, (*_MONEY, course_id, _MONEY))
+    return [(row[0], row[1], int(row[2]), int(row[3])) for row in rows]
 
 
 async def user_facts(db: Reader) -> dict[tuple[int, int], int]:

@@ -16,17 +16,17 @@ from typing import NamedTuple
 from core.analytics import queries, recounts, rollups
 from core.analytics.rules import (
     PLATFORM,
-    Entry,
     Key,
     Kind,
+    Money,
     Tally,
     course_item,
     day_item,
     day_of,
-    entry_counts,
     is_shared,
     item_day,
     member_counts,
+    money_counts,
     question_item,
     users_item,
 )
@@ -141,7 +141,7 @@ class Rebuild:
                 _add_results(truth, quiz_id, results)
             after = rows[-1][0]
         for currency, day, paid, refunded in await queries.ledger_facts(db, course_id):
-            for key, by in entry_counts(Entry(b"", 0, course_id, currency, paid, refunded), day):
+            for key, by in money_counts(Money(course_id, currency, paid, refunded), day):
                 truth[key] += by
         return truth
 

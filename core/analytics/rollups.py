@@ -26,8 +26,6 @@ async def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     """
     if tally.active_days:
         await queries.put_active_days(tx, tally.active_days)
-    if tally.entries:
-        await queries.put_entries(tx, tally.entries, now)
     await _write_counts(tx, tally)
 
 
@@ -70,10 +68,10 @@ async def content_deleted(tx: Transaction, course_id: bytes) -> None:
     await queries.request_recount(tx, course_id)
 
 
-async def certificate_issued(tx: Transaction, course_id: bytes, now: datetime) -> None:
-    """Count a new certificate."""
+async def certificates_changed(tx: Transaction, course_id: bytes, by: int, now: datetime) -> None:
+    """Count certificates that came into force, or are so no more."""
     tally = Tally()
-    tally.add(course_id, Kind.CERTIFICATES)
+    tally.add(course_id, Kind.CERTIFICATES, by=by)
     await write(tx, tally, now)
 
 

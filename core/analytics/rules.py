@@ -75,11 +75,9 @@ class Member(NamedTuple):
     activity_day: int = 0
 
 
-class Entry(NamedTuple):
-    """Money that came in or went back; `refunded_total` is all that went back of the payment so far."""
+class Money(NamedTuple):
+    """Money that came in or went back, in the currency's minor unit."""
 
-    payment_id: bytes
-    refunded_total: int
     course_id: bytes
     currency: str
     paid_minor: int
@@ -93,7 +91,6 @@ class Tally:
         self._counts: Counter[tuple[bytes, Kind, bytes]] = Counter()
         # Who was active in a course on a day for the first time that day.
         self.active_days: list[tuple[int, bytes, bytes]] = []
-        self.entries: list[Entry] = []
 
     def add(self, course_id: bytes, kind: Kind, item: bytes = b"", by: int = 1) -> None:
         """Count so many more of a kind."""
@@ -139,11 +136,10 @@ class Tally:
             if right:
                 self.add(course_id, Kind.QUESTION_RIGHT, item)
 
-    def earned(self, entry: Entry, now: datetime) -> None:
-        """Note money that came in or went back, and keep the entry for the ledger."""
-        self.entries.append(entry)
-        for (kind, item), by in entry_counts(entry, day_of(now)):
-            self.add(entry.course_id, kind, item, by)
+    def earned(self, money: Money, now: datetime) -> None:
+        """Note money that came in or went back."""
+        for (kind, item), by in money_counts(money, day_of(now)):
+            self.add(money.course_id, kind, item, by)
 
     def rows(self) -> list[tuple[bytes, int, bytes, int]]:
         """Course, kind, item and change of every count that changes, sorted, so that locks are taken in one order."""
@@ -165,12 +161,12 @@ def member_counts(member: Member) -> Iterator[tuple[Key, int]]:
         yield (Kind.LAST_ACTIVE, day_item(member.activity_day)), 1
 
 
-def entry_counts(entry: Entry, day: int) -> Iterator[tuple[Key, int]]:
-    """What a ledger's entry counts for."""
-    currency = entry.currency.encode("ascii")
-    yield (Kind.PAID, currency), entry.paid_minor
-    yield (Kind.REFUNDED, currency), entry.refunded_minor
-    yield (Kind.DAY_REVENUE, day_item(day) + currency), entry.paid_minor - entry.refunded_minor
+def money_counts(money: Money, day: int) -> Iterator[tuple[Key, int]]:
+    """What money counts for."""
+    currency = money.currency.encode("ascii")
+    yield (Kind.PAID, currency), money.paid_minor
+    yield (Kind.REFUNDED, currency), money.refunded_minor
+    yield (Kind.DAY_REVENUE, day_item(day) + currency), money.paid_minor - money.refunded_minor
 
 
 def is_shared(kind: int) -> bool:

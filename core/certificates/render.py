@@ -1,4 +1,7 @@
-"""Renders certificates in worker processes, so that the event loop never waits for xhtml2pdf."""
+"""Renders and signs certificates in worker processes, so that the event loop never waits for it.
+
+The workers get the signing key when they start, through the pipe they are spawned with.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,40 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-from core.certificates.pdf import CertificateDocument, FontsMissing, load_typeface, render_pdf
+from core.certificates.fonts import FontsMissing, load_typeface
+from core.certificates.images import tidy_logo
+from core.certificates.pdf import CertificateDocument, render_pdf
+from core.certificates.signing import load_signer, sign_pdf
 from core.errors import DeadlineExceeded, Unavailable
 
 NICENESS = 10  # a certificate yields to requests
 
+A = TypeVar("A")
+R = TypeVar("R")
 
-def _prepare(font_dir: Path | None) -> None:
-    """A worker's start: slow imports and fonts, so that the first certificate is quick."""
+
+class _Worker:
+    """What a worker process was told at its start."""
+
+    font_dir: Path | None = None
+    signing_pem: bytes = b""
+
+
+def _prepare(font_dir: Path | None, signing_pem: bytes) -> None:
+    """A worker's start: slow imports, fonts and the key, so that the first certificate is quick."""
+    _Worker.font_dir, _Worker.signing_pem = font_dir, signing_pem
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers itself
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    import pyhanko.sign.signers  # noqa: F401
     import xhtml2pdf.document  # noqa: F401
 
+    if signing_pem:
+        load_signer(signing_pem)
     with contextlib.suppress(FontsMissing):  # each rendering says so itself; an initializer's error would not be heard
         load_typeface(font_dir)
     # Only now: on a busy machine a start that yields takes longer than anybody waits for a certificate.
@@ -42,12 +64,17 @@ def _ready() -> int:
     return os.getpid()
 
 
-def _render(document: CertificateDocument, font_dir: Path | None, seconds: int) -> bytes:
+def _within(seconds: int, work: Callable[..., R], *arguments: object) -> R:
     signal.alarm(seconds)  # a worker that hangs dies of it, and the pool is remade
     try:
-        return render_pdf(document, font_dir)
+        return work(*arguments)
     finally:
         signal.alarm(0)
+
+
+def _render(document: CertificateDocument) -> bytes:
+    pdf = render_pdf(document, _Worker.font_dir)
+    return pdf if document.specimen or not _Worker.signing_pem else sign_pdf(pdf, _Worker.signing_pem)
 
 
 def _terminate(pool: ProcessPoolExecutor) -> None:
@@ -59,12 +86,22 @@ def _terminate(pool: ProcessPoolExecutor) -> None:
 class PdfRenderer:
     """A small pool of processes that render certificates. One instance an event loop."""
 
-    def __init__(self, *, workers: int = 1, max_waiting: int = 32, deadline: float = 15.0, font_dir: Path | None = None) -> None:
-        """`max_waiting`: renderings waiting or running at once; `deadline`: seconds for one, its waiting included."""
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        max_waiting: int = 32,
+        deadline: float = 15.0,
+        font_dir: Path | None = None,
+        signing_pem: bytes = b"",
+    ) -> None:
+        """`max_waiting`: renderings waiting or running at once; `deadline`: seconds for one, its waiting included;
+        `signing_pem`: the key that signs them, with its certificate (none: they are not signed)."""
         self._workers = workers
         self._max_waiting = max_waiting
         self._deadline = deadline
         self._font_dir = font_dir
+        self._signing_pem = signing_pem
         self._waiting = 0
         self._closed = False
         self._pool: ProcessPoolExecutor | None = None
@@ -95,29 +132,36 @@ class PdfRenderer:
 
     def _make(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, context, initializer=_prepare, initargs=(self._font_dir,))
+        return ProcessPoolExecutor(self._workers, context, initializer=_prepare, initargs=(self._font_dir, self._signing_pem))
 
     async def render(self, document: CertificateDocument) -> bytes:
-        """The document's PDF.
+        """The document's PDF, signed unless it is a specimen.
 
         Raises Unavailable when too many wait already or the worker died, DeadlineExceeded when it took too long, and
         FontsMissing when the machine lacks the fonts.
         """
+        return await self._run(_render, document)
+
+    async def tidy_logo(self, data: bytes) -> bytes:
+        """The logo, made fit for print. Raises LogoRefused, and what `render` raises."""
+        return await self._run(tidy_logo, data)
+
+    async def _run(self, work: Callable[[A], R], argument: A) -> R:
         if self._waiting >= self._max_waiting:
             raise Unavailable("OVERLOADED", "Too many certificates are being made. Try again soon.", retry_after=2.0)
         self._waiting += 1
         try:
             async with asyncio.timeout(self._deadline):
-                return await self._render(document)
+                return await self._run_apart(work, argument)
         except TimeoutError:
             raise DeadlineExceeded("DEADLINE_EXCEEDED", "Making the certificate took too long. Try again.") from None
         finally:
             self._waiting -= 1
 
-    async def _render(self, document: CertificateDocument) -> bytes:
+    async def _run_apart(self, work: Callable[[A], R], argument: A) -> R:
         pool = await self._current()
         try:
-            future = await asyncio.to_thread(self._submit, pool, document)
+            future = await asyncio.to_thread(self._submit, pool, work, argument)
             return await asyncio.wrap_future(future)
         except BrokenExecutor:
             self._discard(pool)
@@ -128,9 +172,9 @@ class PdfRenderer:
             # close() dropped the rendering; nobody cancelled its caller.
             raise Unavailable("UNAVAILABLE", "The server is shutting down.") from None
 
-    def _submit(self, pool: ProcessPoolExecutor, document: CertificateDocument) -> Future[bytes]:
+    def _submit(self, pool: ProcessPoolExecutor, work: Callable[[A], R], argument: A) -> Future[R]:
         try:
-            return pool.submit(_render, document, self._font_dir, math.ceil(self._deadline) + 1)
+            return pool.submit(_within, math.ceil(self._deadline) + 1, work, argument)
         except RuntimeError as error:  # what a pool says that was shut down since it was looked up
             raise BrokenExecutor(str(error)) from None
 

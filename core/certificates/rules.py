@@ -60,6 +60,14 @@ def read_certificate_id(text: str) -> str:
     return f"{PREFIX}-{body}"
 
 
+def is_certificate_id(text: str) -> bool:
+    """Whether a text is an id in its one true spelling."""
+    try:
+        return read_certificate_id(text) == text
+    except InvalidArgument:
+        return False
+
+
 def file_name(certificate_id: str) -> str:
     """What a downloaded certificate is called."""
     return f"certificate-{certificate_id}.pdf"

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
 
-from google.api.httpbody_pb2 import HttpBody
-
-from contract.metadata import CONTENT_DISPOSITION
 from core.analytics import rollups
 from core.analytics.rules import Kind, Tally
 from core.audit.record import record
 from core.call import Call
 from core.certificates import messages, queries, rules
-from core.certificates.pdf import CertificateDocument
+from core.certificates.badges import CertificateBadges
+from core.certificates.downloads import CertificateDownloads, PdfCache
+from core.certificates.inspector import Inspector
+from core.certificates.keys import SigningKeys
+from core.certificates.standing import ISSUED, CertificateStanding
+from core.certificates.templates import CertificateTemplates, Press
+from core.certificates.verification import CertificateVerification
 from core.courses.catalog import CourseCatalog
 from core.db import Database, DuplicateKey, Transaction
 from core.enrollments.access import not_enrolled
 from core.errors import FailedPrecondition, NotFound, missing
-from core.families.access import parent_id
 from core.families.followers import parents_of
 from core.ids import to_bytes, to_text
 from core.outbox import Outbox
@@ -27,17 +28,10 @@ from core.pages import Page, Pages
 from core.progress.service import ProgressService
 from skillforge.v1 import certificates_pb2, courses_pb2
 
-ISSUED = "certificate.issued"
 
-
-class Renderer(Protocol):
-    """Makes the PDF of a certificate, away from the event loop."""
-
-    async def render(self, document: CertificateDocument) -> bytes:
-        """The PDF. Raises Unavailable when it cannot be made now."""
-
-
-class CertificatesService:
+class CertificatesService(
+    CertificateDownloads, CertificateVerification, CertificateBadges, CertificateStanding, CertificateTemplates
+):
     """Implements skillforge.v1.CertificatesService. `public_url`: where the platform is found from outside."""
 
     def __init__(
@@ -47,7 +41,9 @@ class CertificatesService:
         progress: ProgressService,
         outbox: Outbox,
         pages: Pages,
-        renderer: Renderer,
+        renderer: Press,
+        inspector: Inspector,
+        keys: SigningKeys,
         public_url: str,
     ) -> None:
         self._db = db
@@ -56,6 +52,9 @@ class CertificatesService:
         self._outbox = outbox
         self._pages = pages
         self._renderer = renderer
+        self._cache = PdfCache()
+        self._inspector = inspector
+        self._keys = keys
         self._links = messages.Links(public_url)
 
     # The RPCs.
@@ -65,7 +64,8 @@ class CertificatesService:
     ) -> certificates_pb2.Certificate:
         """The caller's certificate; issued now if the course is complete and it was not issued by itself (201, else 200).
 
-        Raises FailedPrecondition (COURSE_NOT_COMPLETED, with everything that is missing), NotAllowed, NotFound.
+        Raises FailedPrecondition (COURSE_NOT_COMPLETED, with everything that is missing; CERTIFICATE_REVOKED), NotAllowed,
+        NotFound.
         """
         student_id, course_id = call.user.user_id, to_bytes(request.course_id)
         found = await queries.of_course(self._db, student_id, course_id)
@@ -74,6 +74,10 @@ class CertificatesService:
         else:
             row, issued = await self._db.transact(lambda tx: self._generate(tx, call, course_id))
         call.audited = True  # there is nothing to record of a certificate that was there
+        if row.status != certificates_pb2.CERTIFICATE_STATUS_VALID:
+            raise FailedPrecondition(
+                "CERTIFICATE_REVOKED", "Your certificate of this course was revoked. Its instructor can issue it again."
+            )
         if not issued:
             call.answer_with(200)
         return messages.certificate(row, self._links)
@@ -86,31 +90,6 @@ class CertificatesService:
         rows = await queries.of_student(self._db, call.user.user_id, _after(page), page.size + 1)
         certificates, token = self._close(page, rows)
         return certificates_pb2.ListCertificatesResponse(certificates=certificates, next_page_token=token)
-
-    async def download_certificate(self, call: Call, request: certificates_pb2.DownloadCertificateRequest) -> HttpBody:
-        """The PDF: for the student, a linked parent, the course's instructor and admins. It is made once and the same ever after.
-
-        Raises InvalidArgument (CERTIFICATE_ID_MALFORMED), NotFound, FailedPrecondition (CERTIFICATE_REVOKED), Unavailable.
-        """
-        certificate_id = rules.read_certificate_id(request.certificate_id)
-        user = call.user
-        found = await queries.readable(self._db, certificate_id, user.user_id, is_admin=user.is_admin, parent_id=parent_id(call))
-        if found is None:
-            raise missing("certificate")
-        if found.row.status != certificates_pb2.CERTIFICATE_STATUS_VALID:
-            raise FailedPrecondition("CERTIFICATE_REVOKED", "The certificate was revoked, so there is no copy of it any more.")
-        pdf = found.pdf or await self._render(found.row, call.now)
-        call.reply_metadata[CONTENT_DISPOSITION] = f'attachment; filename="{rules.file_name(certificate_id)}"'
-        return HttpBody(content_type="application/pdf", data=pdf)
-
-    async def verify_certificate(
-        self, call: Call, request: certificates_pb2.VerifyCertificateRequest
-    ) -> certificates_pb2.VerifyCertificateResponse:
-        """Whether the certificate is genuine and in force. Raises InvalidArgument (CERTIFICATE_ID_MALFORMED), NotFound."""
-        row = await queries.by_id(self._db, rules.read_certificate_id(request.certificate_id))
-        if row is None:
-            raise missing("certificate")
-        return messages.verification(row)
 
     # What other features do with certificates.
 
@@ -179,7 +158,7 @@ class CertificatesService:
             )
         row, issued = await self._issue(tx, student_id, course_id, *completion, now)
         if issued:
-            await rollups.certificate_issued(tx, course_id, now)
+            await rollups.certificates_changed(tx, course_id, 1, now)
         if issued or completed:
             after = {"courseId": to_text(course_id), "studentId": to_text(student_id)}
             await record(tx, call, "certificate", row.certificate_id, after=after)
@@ -189,15 +168,6 @@ class CertificatesService:
         outline = await self._catalog.outline(course_id, tx)
         visible = outline is not None and outline.status == courses_pb2.COURSE_STATUS_PUBLISHED
         return not_enrolled() if visible else missing("course")
-
-    async def _render(self, row: queries.CertificateRow, now: datetime) -> bytes:
-        """Make the PDF and keep it; whoever was first has made the one that everybody gets."""
-        pdf = await self._renderer.render(messages.document(row, self._links))
-        try:
-            await queries.keep_file(self._db, row.certificate_id, pdf, now)
-        except DuplicateKey:
-            return await queries.file(self._db, row.certificate_id) or pdf
-        return pdf
 
 
 def _after(page: Page) -> queries.After:

@@ -12,7 +12,7 @@ import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +145,8 @@ class Migrator:
         row = await table.row(connection, migration.version)
         assert row is not None
         log.info("applying migration %s", migration.name)
-        keeping = asyncio.create_task(self._keep_claim(watch, migration))
+        ended = asyncio.Event()
+        keeping = asyncio.create_task(self._keep_claim(watch, migration, ended))
         running = asyncio.create_task(self._run_statements(connection, migration, row.statements_done))
         try:
             await asyncio.wait((keeping, running), return_when=asyncio.FIRST_COMPLETED)
@@ -154,18 +155,20 @@ class Migrator:
             await running
         except BaseException:
             await _cancel(running)
+            await _finish(keeping, ended)
             # Whoever comes next need not wait for the lease.
             await table.release(watch, migration.version, self._owner)
             raise
         finally:
-            await _cancel(keeping)
+            await _finish(keeping, ended)
 
-    async def _keep_claim(self, watch: Connection, migration: Migration) -> None:
-        """Renew the claim until it is lost."""
-        while True:
-            if not await table.renew(watch, migration.version, self._owner):
-                return
-            await asyncio.sleep(self._lease / 4)
+    async def _keep_claim(self, watch: Connection, migration: Migration, ended: asyncio.Event) -> None:
+        """Renew the claim until it is lost, or the migration has ended."""
+        while await table.renew(watch, migration.version, self._owner):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._lease / 4):
+                    await ended.wait()
+                    return
 
     async def _run_statements(self, connection: Connection, migration: Migration, done: int) -> None:
         for number, statement in enumerate(migration.statements[done:], done + 1):
@@ -180,6 +183,12 @@ class Migrator:
                 await connection.run("ROLLBACK")
                 raise MigrationError(f"{migration.name}, statement {number}: {error.args[-1]}") from error
         await table.finish(connection, migration.version, self._owner)
+
+
+async def _finish(keeping: asyncio.Task[None], ended: asyncio.Event) -> None:
+    """Let a renewal that is under way come to its end: cancelled, it would take its connection with it."""
+    ended.set()
+    await asyncio.gather(keeping, return_exceptions=True)
 
 
 async def _run_one(connection: Connection, statement: str, *, resumed: bool) -> None:

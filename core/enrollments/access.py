@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from core.call import Call
 from core.courses.access import is_owner
 from core.courses.catalog import Outline
@@ -14,6 +16,13 @@ from skillforge.v1 import courses_pb2
 async def is_enrolled(db: Reader, student_id: bytes, course_id: bytes) -> bool:
     """Whether the student has access to the course now."""
     return await queries.is_active(db, student_id, course_id)
+
+
+async def taught_among(db: Reader, pairs: Collection[tuple[bytes, bytes]]) -> set[tuple[bytes, bytes]]:
+    """Those pairs of people of whom one teaches the other, who is enrolled now; whichever stands first."""
+    people = {person for pair in pairs for person in pair}
+    taught = await queries.taught_among(db, people)
+    return {pair for pair in pairs if pair in taught or pair[::-1] in taught}
 
 
 async def require_enrolled(db: Reader, student_id: bytes, course_id: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -60,6 +60,16 @@ _SELECT_STUDENTS = f"""
 SELECT e.student_id, u.display_name, u.email, e.status, {_COMPLETED}, c.lecture_count, e.create_time, e.complete_time
 FROM enrollments e JOIN users u ON u.id = e.student_id JOIN courses c ON c.id = e.course_id
 """
+
+
+async def taught_among(db: Reader, people: Collection[bytes]) -> set[tuple[bytes, bytes]]:
+    """(instructor, student) of these people where the student is enrolled in a course of the instructor's."""
+    sql = """
+        SELECT DISTINCT c.instructor_id, e.student_id FROM enrollments e JOIN courses c ON c.id = e.course_id
+        WHERE e.student_id IN %s AND e.status = %s AND c.instructor_id IN %s
+    """
+    asked = tuple(people)
+    return {(row[0], row[1]) for row in await db.fetch_all(sql, (asked, _ACTIVE, asked))} if asked else set()
 
 
 async def is_active(db: Reader, student_id: bytes, course_id: bytes) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from contract.errors import Violation
 from core.analytics import rollups
@@ -34,6 +35,8 @@ class EnrollmentsService:
         self._catalog = catalog
         self._outbox = outbox
         self._pages = pages
+        # Told of the student of every enrollment that ended.
+        self.on_ended: Callable[[bytes], Awaitable[None]] | None = None
 
     # The RPCs.
 
@@ -83,6 +86,10 @@ class EnrollmentsService:
 
     # What other features do with enrollments.
 
+    async def hold(self, tx: Transaction, pair: Pair) -> bool:
+        """Whether the student has access to the course; that does not change until the transaction's end."""
+        return bool((await queries.lock_standing(tx, [pair])).get(pair))
+
     async def grant(
         self, tx: Transaction, student_id: bytes, course_id: bytes, source_kind: str, source_id: bytes, now: datetime
     ) -> bool:
@@ -131,12 +138,20 @@ class EnrollmentsService:
         """`revoke` for who writes the tally."""
         # The enrollment is locked first, as by those who grant: what they add meanwhile is seen below.
         await queries.lock_standing(tx, [grant.pair])
-        if not await queries.end_entitlement(tx, grant, now) or await queries.has_entitlement(tx, grant.pair):
+        return await queries.end_entitlement(tx, grant, now) and await self._end_unentitled(tx, grant.pair, tally)
+
+    async def close_unentitled(self, tx: Transaction, pair: Pair, tally: Tally) -> bool:
+        """End an enrollment that nothing gives a reason for; False: there is a reason, or it is not active."""
+        await queries.lock_standing(tx, [pair])
+        return await self._end_unentitled(tx, pair, tally)
+
+    async def _end_unentitled(self, tx: Transaction, pair: Pair, tally: Tally) -> bool:
+        if await queries.has_entitlement(tx, pair) or not await queries.end_enrollment(tx, pair):
             return False
-        if not await queries.end_enrollment(tx, grant.pair):
-            return False
-        await queries.raise_count(tx, [grant.course_id], -1)
-        await rollups.ended(tx, grant.pair, tally)
+        await queries.raise_count(tx, [pair[1]], -1)
+        await rollups.ended(tx, pair, tally)
+        if self.on_ended is not None:
+            tx.after_commit(partial(self.on_ended, pair[0]))
         return True
 
     async def _enroll(self, tx: Transaction, call: Call, pair: Pair, outline: Outline | None) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core.db import Database, Reader, Transaction
 from core.generate.plan import EXAM_QUESTIONS, LECTURES_A_MODULE, Plan
-from core.payments.rules import EventType, Outcome
+from core.payments.rules import NO_REFUND, EntryKind, EventType, Outcome
 from skillforge.v1 import certificates_pb2, courses_pb2, enrollments_pb2, identity_pb2, payments_pb2, quizzes_pb2
 
 PROVIDER = "generated"
@@ -246,13 +246,13 @@ async def insert_payments(db: Database, plan: Plan, span: Span) -> None:
     paid = "CAST(%s AS DATETIME(6)) - INTERVAL e.age SECOND"
     sql = f"""
         INSERT INTO payments (id, student_id, course_id, amount_minor, currency, refunded_minor, status, open_slot, provider,
-          provider_reference, checkout_url, create_time, update_time, expire_time)
+          provider_reference, checkout_url, create_time, update_time, expire_time, list_price_minor, pay_time)
         SELECT {plan.id_sql("payment", "e.x")}, e.student_id, c.id, c.price_minor, c.currency, 0, %s, NULL, %s,
-          '', '', {paid} - INTERVAL 1 MINUTE, {paid}, {paid} + INTERVAL 29 MINUTE
+          '', '', {paid} - INTERVAL 1 MINUTE, {paid}, {paid} + INTERVAL 29 MINUTE, c.price_minor, {paid}
         FROM {source}
         ON DUPLICATE KEY UPDATE status = payments.status
     """
-    await db.execute(sql, (int(payments_pb2.PAYMENT_STATUS_SUCCEEDED), PROVIDER, plan.until, plan.until, plan.until))
+    await db.execute(sql, (int(payments_pb2.PAYMENT_STATUS_SUCCEEDED), PROVIDER, *[plan.until] * 4))
     sql = f"""
         INSERT INTO payment_events
           (provider, event_id, payment_id, type, amount_minor, currency, event_time, receive_time, outcome)
@@ -263,11 +263,11 @@ async def insert_payments(db: Database, plan: Plan, span: Span) -> None:
     """
     await db.execute(sql, (PROVIDER, EventType.SUCCEEDED.value, plan.until, plan.until, Outcome.APPLIED.value))
     sql = f"""
-        INSERT INTO ledger (payment_id, refunded_total, course_id, currency, paid_minor, refunded_minor, entry_time)
-        SELECT {plan.id_sql("payment", "e.x")}, 0, c.id, c.currency, c.price_minor, 0, {paid} FROM {source}
-        ON DUPLICATE KEY UPDATE currency = ledger.currency
+        INSERT INTO payment_ledger (payment_id, refund_id, kind, course_id, amount_minor, currency, entry_time)
+        SELECT {plan.id_sql("payment", "e.x")}, %s, %s, c.id, c.price_minor, c.currency, {paid} FROM {source}
+        ON DUPLICATE KEY UPDATE currency = payment_ledger.currency
     """
-    await db.execute(sql, (plan.until,))
+    await db.execute(sql, (NO_REFUND, int(EntryKind.CHARGE), plan.until))
 
 
 def _completed_lectures(plan: Plan, span: Span) -> str:
@@ -379,7 +379,7 @@ async def refresh_statistics(db: Database) -> None:
     """Let the server look at its tables anew, so that it plans for their new sizes."""
     await db.fetch_all(
         "ANALYZE TABLE users, courses, course_tags, modules, lectures, quizzes, enrollments, entitlements, lecture_progress,"
-        " quiz_results, attempts, payments, payment_events, certificates, course_counts, activity_days, ledger"
+        " quiz_results, attempts, payments, payment_events, certificates, course_counts, activity_days, payment_ledger"
     )
 
 

@@ -55,6 +55,22 @@ async def session_revoked(db: Reader, session_id: str) -> bool:
     return await db.fetch_one("SELECT 1 FROM revoked_sessions WHERE session_id = %s", (session_id,)) is not None
 
 
+async def sessions_revoked(db: Reader, session_ids: Sequence[str]) -> set[str]:
+    """Of the sessions, those that were signed out."""
+    if not session_ids:
+        return set()
+    rows = await db.fetch_all("SELECT session_id FROM revoked_sessions WHERE session_id IN %s", (tuple(session_ids),))
+    return {session_id for (session_id,) in rows}
+
+
+async def standings(db: Reader, clerk_ids: Sequence[str]) -> dict[str, tuple[Role.ValueType, UserStatus.ValueType]]:
+    """Role and status of the accounts, by their ids at Clerk."""
+    if not clerk_ids:
+        return {}
+    rows = await db.fetch_all("SELECT clerk_id, role, status FROM users WHERE clerk_id IN %s", (tuple(clerk_ids),))
+    return {clerk_id: (role, status) for clerk_id, role, status in rows}
+
+
 async def drop_revoked_sessions(db: Database, before: datetime, limit: int) -> int:
     """Drop up to `limit` sign-outs from before a time, the oldest first; how many there were."""
     return await db.execute("DELETE FROM revoked_sessions WHERE revoke_time < %s ORDER BY revoke_time LIMIT %s", (before, limit))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -45,6 +46,8 @@ class IdentityService(PersonalData):
         self._webhook_key = webhook_key
         # Told of the name of every account whose profile changed, in the transaction that changes it.
         self.on_renamed: Callable[[Transaction, bytes, str], Awaitable[None]] | None = None
+        # Told of every account that is not active any more.
+        self.on_barred: Callable[[bytes], Awaitable[None]] | None = None
 
     async def sync_user(self, call: Call, request: identity_pb2.SyncUserRequest) -> identity_pb2.User:
         """Create the caller's account (201) or refresh it from Clerk (200)."""
@@ -213,6 +216,8 @@ class IdentityService(PersonalData):
 
     def _announce(self, tx: Transaction, row: UserRow) -> None:
         tx.after_commit(lambda: self._sessions.changed(row))
+        if row.status != identity_pb2.USER_STATUS_ACTIVE and self.on_barred is not None:
+            tx.after_commit(partial(self.on_barred, row.id))
 
 
 def user_message(row: UserRow) -> identity_pb2.User:

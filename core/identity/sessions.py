@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
 import orjson
 
-from core.call import Caller, Claims
+from core.call import Caller, Claims, Connection
 from core.db import Database
 from core.errors import Unauthenticated
 from core.identity import queries
+from core.identity.connections import Credentials
 from core.identity.queries import UserRow
 from core.identity.tokens import TokenVerifier
 from core.redis import Invalidations, LocalCache, Redis, RedisAway, keys
@@ -50,10 +52,13 @@ class _Late(NamedTuple):
 class Sessions:
     """The authenticator of the pipeline (`core.rpc.dispatcher.Authenticator`)."""
 
-    def __init__(self, db: Database, redis: Redis, invalidations: Invalidations, verifier: TokenVerifier) -> None:
+    def __init__(
+        self, db: Database, redis: Redis, invalidations: Invalidations, verifier: TokenVerifier, credentials: Credentials
+    ) -> None:
         self._db = db
         self._redis = redis
         self._verifier = verifier
+        self.credentials = credentials
         self._accounts: LocalCache[str, _Account] = invalidations.cache("accounts", 20_000, LOCAL_SECONDS)
         self._live: LocalCache[str, bool] = invalidations.cache("sessions", 20_000, LOCAL_SECONDS)
         self._set_if_newer = redis.script("set_if_newer")
@@ -64,7 +69,11 @@ class Sessions:
     def recall(self, token: str) -> tuple[Claims, Caller] | None:
         """The answer when token, account and session are all known in this process."""
         claims = self._verifier.recall(token)
-        if claims is None or self._live.get(claims.session_id) is None:
+        return self.recall_claims(claims) if claims is not None else None
+
+    def recall_claims(self, claims: Claims) -> tuple[Claims, Caller] | None:
+        """The answer for verified claims when account and session are known in this process."""
+        if self._live.get(claims.session_id) is None:
             return None
         account = self._accounts.get(claims.subject)
         caller = _caller(account, claims) if account is not None else None
@@ -72,10 +81,34 @@ class Sessions:
 
     async def identify(self, token: str) -> tuple[Claims, Caller | None]:
         """Verify the token and find its account. Raises Unauthenticated (also SESSION_REVOKED) or Unavailable."""
-        claims = self._verifier.recall(token) or await self._verifier.verify(token)
+        return await self.identify_claims(self._verifier.recall(token) or await self._verifier.verify(token))
+
+    async def identify_claims(self, claims: Claims) -> tuple[Claims, Caller | None]:
+        """`identify` for claims that were verified before."""
         await self._require_live(claims.session_id)
         account = await self._account(claims.subject)
         return claims, _caller(account, claims) if account is not None else None
+
+    def connection(self, credential: str) -> tuple[Claims, Connection]:
+        """Whose frame a connection's credential lets through. Raises Unauthenticated."""
+        return self.credentials.read(credential)
+
+    def on_doubt(self, account: Callable[[str | None], None], session: Callable[[str | None], None]) -> None:
+        """Have functions told of the Clerk id of every account, and of every session, that may have changed; None: of
+        any of them. Whoever keeps a caller for longer than a call asks `fallen` then."""
+        self._accounts.on_forget = lambda key: account(str(key) if key is not None else None)
+        self._live.on_forget = lambda key: session(str(key) if key is not None else None)
+
+    async def fallen(self, callers: Sequence[Caller]) -> list[Caller]:
+        """Of the callers, those who may not go on as they are: the session was revoked, the account suspended or deleted,
+        or its role is another. Asks MySQL."""
+        standings = await queries.standings(self._db, [caller.clerk_id for caller in callers])
+        revoked = await queries.sessions_revoked(self._db, [caller.session_id for caller in callers])
+        return [
+            caller
+            for caller in callers
+            if caller.session_id in revoked or standings.get(caller.clerk_id) != (caller.role, identity_pb2.USER_STATUS_ACTIVE)
+        ]
 
     async def changed(self, row: UserRow) -> None:
         """Make a committed change of an account seen everywhere."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +20,8 @@ from core.errors import DomainError
 from core.ids import new_id
 from core.outbox import queries
 from core.outbox.queries import Event
-from core.redis import Redis, RedisAway, keys
+from core.redis import Redis, RedisAway
+from core.redis.event_log import publish_call
 
 log = logging.getLogger("skillforge.outbox")
 
@@ -162,22 +162,8 @@ class Outbox:
     async def _publish_user(self, events: list[Event], done: list[Event]) -> None:
         for start in range(0, len(events), _MAX_EVENTS_A_SCRIPT):
             some = events[start : start + _MAX_EVENTS_A_SCRIPT]
-            await self._publish_script(*_script_call(some))
+            await self._publish_script(*publish_call(some[0].user_id, ((event.id, event.topic, event.payload) for event in some)))
             done.extend(some)
-
-
-def _script_call(events: list[Event]) -> tuple[list[str], list[bytes | str | int | float]]:
-    """Keys and arguments of `publish_events` for events of one user."""
-    user_id = events[0].user_id
-    names = [keys.events_head(user_id), keys.events(user_id)]
-    arguments: list[bytes | str | int | float] = [
-        keys.events_channel(user_id), secrets.token_hex(8), keys.EVENTS_TTL_MS, keys.EVENTS_HEAD_TTL_MS, keys.PUBLISHED_TTL_MS,
-        keys.EVENTS_MAX,
-    ]  # fmt: skip
-    for event in events:
-        names.append(keys.published(user_id, event.id))
-        arguments += (event.id.hex(), event.topic, event.payload)
-    return names, arguments
 
 
 def _now() -> float:

@@ -1,4 +1,4 @@
-"""The provider's events: `{id, type, created, data: {paymentId, amountMinor, currency}}` as JSON."""
+"""Events in our own form: `{id, type, created, data: {paymentId, amountMinor, currency, refundId?}}` as JSON."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ _EVENT_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _TYPE = re.compile(r"[!-~]{1,64}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _LATEST = 253_402_300_799  # the end of the year 9999
-_MOST = 2**31 - 1
+# The most of a currency's minor unit that an amount may be.
+MOST_MINOR = 2**31 - 1
 
 _TYPES = {kind.value: kind for kind in EventType}
 
 
 class PaymentEvent(NamedTuple):
-    """One event, well-formed."""
+    """One event of a provider, well-formed. The amount of an event about a refund is the refund's.
 
+    `refund_id`: the refund as we named it in its order (`RefundOrder.refund_id`), where the provider tells it; None: a
+    refund that was made at the provider without us, or one it does not tell apart.
+    """
+
+    provider: str
     event_id: str
     kind: EventType
     event_time: datetime
     payment_id: bytes
     amount_minor: int
     currency: str
+    refund_id: bytes | None = None
 
 
-def read_event(body: bytes) -> PaymentEvent | None:
+def read_event(body: bytes, provider: str) -> PaymentEvent | None:
     """The event in a webhook's body; None: one of a type that means nothing here. Fields not named here are let be.
 
     Raises InvalidArgument: MALFORMED_JSON, or INVALID_ARGUMENT with a violation for everything that is wrong.
@@ -53,10 +60,11 @@ def read_event(body: bytes) -> PaymentEvent | None:
         return None
     data = fields.mapping("data", event.get("data"))
     payment_id = fields.uuid("data.paymentId", data.get("paymentId"))
-    amount_minor = fields.integer("data.amountMinor", data.get("amountMinor"), _MOST)
+    amount_minor = fields.integer("data.amountMinor", data.get("amountMinor"), MOST_MINOR)
     currency = fields.text("data.currency", data.get("currency"), _CURRENCY)
+    refund_id = fields.uuid("data.refundId", data["refundId"]) if data.get("refundId") is not None else None
     fields.check()
-    return PaymentEvent(event_id, _TYPES[name], from_unix(created), payment_id, amount_minor, currency)
+    return PaymentEvent(provider, event_id, _TYPES[name], from_unix(created), payment_id, amount_minor, currency, refund_id)
 
 
 class _Fields:

@@ -1,6 +1,7 @@
 """Signatures of the payment provider's webhooks.
 
-`SkillForge-Signature: t=<unix seconds>,v1=<hex>[,v1=<hex>...]`, each v1 an HMAC-SHA256 over "<t>.<raw body>".
+`t=<unix seconds>,v1=<hex>[,v1=<hex>...]`, each v1 an HMAC-SHA256 over "<t>.<raw body>", in `SkillForge-Signature` or, of
+Stripe's own, in `Stripe-Signature`.
 Source: Stripe, "Verify webhook signatures manually". Several secrets may be valid at a time, for rotation.
 """
 
@@ -30,7 +31,7 @@ def verify(header: str | None, body: bytes, secrets: Sequence[str], now: float) 
     time, signatures = _read(header or "")
     if time is None or not _signed(f"{time}.".encode() + body, signatures, secrets):
         raise InvalidArgument(
-            "SIGNATURE_INVALID", "The webhook is not signed with a secret known here. Check the SkillForge-Signature header."
+            "SIGNATURE_INVALID", "The webhook is not signed with a secret known here. Check the secret and its signature header."
         )
     if abs(now - int(time)) > TOLERANCE_SECONDS:
         raise InvalidArgument(

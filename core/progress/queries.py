@@ -43,7 +43,8 @@ _STANDINGS = f"""
 SELECT e.student_id, e.course_id, e.status, {_MICROSECONDS.format("e.last_activity_time")},
   {_MICROSECONDS.format("e.complete_time")}, c.id, {_LECTURES}, {_QUIZZES},
   EXISTS (SELECT 1 FROM family_links f WHERE f.child_id = e.student_id), e.activity_day
-FROM enrollments e FORCE INDEX (PRIMARY) LEFT JOIN certificates c ON c.student_id = e.student_id AND c.course_id = e.course_id
+FROM enrollments e FORCE INDEX (PRIMARY) LEFT JOIN certificates c
+  ON c.student_id = e.student_id AND c.course_id = e.course_id AND c.current_slot = 1
 WHERE (e.student_id, e.course_id) IN %s
 """
 _OF_CHILD = f"EXISTS (SELECT 1 FROM {LINKS} WHERE f.parent_id = %s AND f.child_id = e.student_id)"
@@ -53,7 +54,7 @@ SELECT e.course_id, c.title, e.status,
    WHERE p.student_id = e.student_id AND p.course_id = e.course_id AND p.complete_time IS NOT NULL),
   c.lecture_count, x.id, e.create_time, NULLIF(e.last_activity_time, '1970-01-01'), e.complete_time
 FROM enrollments e JOIN courses c ON c.id = e.course_id
-LEFT JOIN certificates x ON x.student_id = e.student_id AND x.course_id = e.course_id
+LEFT JOIN certificates x ON x.student_id = e.student_id AND x.course_id = e.course_id AND x.current_slot = 1
 WHERE e.student_id = %s AND {_OF_CHILD}
 """
 _PUT_LECTURE = """

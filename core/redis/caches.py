@@ -47,6 +47,8 @@ class LocalCache(Generic[K, V]):
         self._drops = 0
         self._forgotten = 0
         self._dropped: dict[Key, int] = {}
+        # Told of every key that is forgotten, and None when all are.
+        self.on_forget: Callable[[Key | None], None] | None = None
 
     def get(self, key: K) -> V | None:
         """The value, or None when there is none or it is too old."""
@@ -88,6 +90,8 @@ class LocalCache(Generic[K, V]):
         if len(self._dropped) > _MAX_DROPS:
             oldest = next(iter(self._dropped))
             self._forgotten = self._dropped.pop(oldest)
+        if self.on_forget is not None:
+            self.on_forget(key)
 
     def clear(self) -> None:
         """Forget all, and refuse what is being read."""
@@ -95,6 +99,8 @@ class LocalCache(Generic[K, V]):
         self._dropped.clear()
         self._drops += 1
         self._forgotten = self._drops
+        if self.on_forget is not None:
+            self.on_forget(None)
 
     def set_deaf(self, deaf: bool) -> None:
         """Forget all; while deaf, believe nothing for longer than DEAF_SECONDS."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import redis.asyncio as redis_py
@@ -23,6 +23,8 @@ log = logging.getLogger("skillforge.redis")
 COMMAND_SECONDS = 0.5
 # After a failure calls fail at once for so long; then one of them finds out whether the server is back.
 AWAY_SECONDS = 0.5
+# How many times as long as a deadline is its lateness our own fault.
+LATE = 1.3
 MAX_CONNECTIONS = 32
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -42,6 +44,14 @@ class RedisAway(Exception):
     """Redis cannot be used now; what it held may be lost."""
 
 
+class Node(NamedTuple):
+    """Where a server listens: host and port, or a unix socket's path."""
+
+    host: str
+    port: int
+    path: str = ""
+
+
 class Redis:
     """Commands to Redis. Each raises RedisAway when the server is away or slow; answers are bytes."""
 
@@ -58,6 +68,7 @@ class Redis:
         """Run a command, such as `run("SET", key, value, "PX", 1000)`."""
         if self._away:
             self._probe()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 answer = await self.client.execute_command(*command)
@@ -68,6 +79,9 @@ class Redis:
             self._answered()
             raise
         except _AWAY_ERRORS as error:
+            if isinstance(error, TimeoutError) and time.monotonic() - began > COMMAND_SECONDS * LATE:
+                # This process was too busy to look: the answer may lie there, and says nothing about the server.
+                raise RedisAway("this process was too busy to read the answer") from error
             raise self._failed(error) from error
         self._answered()
         return answer
@@ -122,12 +136,46 @@ class Redis:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await self.client.initialize()
             node = self.client.get_random_node()
-            login = _Login(self._url)
+            login = Login(self._url)
             client = redis_py.Redis(
                 host=node.host, port=int(node.port), username=login.user, password=login.password, ssl=login.tls,
                 retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=COMMAND_SECONDS, protocol=3,
             )  # fmt: skip
         return client, client.pubsub()
+
+    @property
+    def login(self) -> Login:
+        """How to log in at a node."""
+        return Login(self._url)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the keys are spread over several nodes."""
+        return isinstance(self.client, redis_py.RedisCluster)
+
+    async def find_nodes(self, *, anew: bool) -> None:
+        """Learn which node of a Cluster has which slot, if that is not known or to be learned `anew`. Raises RedisAway."""
+        if not self.is_cluster:
+            return
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS * 4):
+                if anew:
+                    await self.client.nodes_manager.initialize()
+                else:
+                    await self.client.initialize()
+        except (*_AWAY_ERRORS, exceptions.RedisError) as error:
+            raise RedisAway(str(error) or type(error).__name__) from error
+
+    def node_of(self, key: str) -> Node:
+        """The node that has a key, as far as it is known; of a Cluster after `find_nodes`. Raises RedisAway."""
+        if not self.is_cluster:
+            options = self.client.connection_pool.connection_kwargs
+            return Node(options.get("host", "localhost"), int(options.get("port", 6379)), options.get("path", ""))
+        try:
+            node = self.client.get_node_from_key(key)
+        except exceptions.RedisClusterException as error:
+            raise RedisAway(str(error)) from error
+        return Node(str(node.host), int(node.port))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -153,8 +201,8 @@ class Redis:
         return RedisAway(str(error) or type(error).__name__)
 
 
-class _Login:
-    """How to log in at a Cluster's nodes, from the address."""
+class Login:
+    """How to log in at a server, from the address."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -184,7 +232,7 @@ def _connect(url: str, max_connections: int) -> Any:
         )  # fmt: skip
         return redis_py.Redis.from_pool(pool)
     nodes = [_node(host) for host in hosts]
-    login = _Login(url)
+    login = Login(url)
     return redis_py.RedisCluster(
         startup_nodes=nodes, username=login.user, password=login.password, ssl=login.tls,
         # A node's pool refuses instead of waiting, so it is larger; a silent node must be noticed by the client itself.

@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +20,9 @@ from google.protobuf.message import Message
 
 from contract.client import Reply
 from contract.errors import CallError
-from contract.metadata import AUTHORIZATION, CLIENT_IP, IDEMPOTENCY_KEY, REQUEST_ID
+from contract.metadata import AUTHORIZATION, CLIENT_IP, CONNECTION_SCHEME, IDEMPOTENCY_KEY, REQUEST_ID
 from contract.methods import ContractError, Method
-from core.call import Call, Caller, Claims
+from core.call import Call, Caller, Claims, Connection
 from core.errors import Unauthenticated
 from core.rpc.access import AccessRule
 from core.rpc.deadlines import finish_by
@@ -35,6 +36,7 @@ log = logging.getLogger("skillforge.rpc")
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 MAX_TIMEOUT_SECONDS = 60.0
+_CONNECTION = f"{CONNECTION_SCHEME} "
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 Handler = Callable[[Call, Any], Any]
@@ -45,6 +47,15 @@ class Authenticator(Protocol):
 
     def recall(self, token: str) -> tuple[Claims, Caller] | None:
         """The answer when it is known in this process already, without I/O."""
+
+    def recall_claims(self, claims: Claims) -> tuple[Claims, Caller] | None:
+        """`recall` for claims that were verified before."""
+
+    async def identify_claims(self, claims: Claims) -> tuple[Claims, Caller | None]:
+        """`identify` for claims that were verified before."""
+
+    def connection(self, credential: str) -> tuple[Claims, Connection]:
+        """The claims a WebSocket connection stands on, and the connection. Raises Unauthenticated."""
 
     async def identify(self, token: str) -> tuple[Claims, Caller | None]:
         """The claims and the account (None: not created yet). Raises Unauthenticated or Unavailable."""
@@ -99,10 +110,13 @@ class Dispatcher:
         started = time.perf_counter()
         endpoint = self._endpoints[method.path]
         try:
-            async with asyncio.timeout(call.deadline - time.monotonic()):
+            async with asyncio.timeout(None if method.lasting else call.deadline - time.monotonic()):
                 await self._admit(endpoint, call, request)
-                async for message in endpoint.handler(call, request):
+                messages = endpoint.handler(call, request)
+                del request  # a stream may last for hours, and there may be thousands
+                async for message in messages:
                     yield message
+                    del message
         except Exception as error:
             raise self._failed(call, error, started) from error
 
@@ -119,12 +133,10 @@ class Dispatcher:
 
     async def _admit(self, endpoint: _Endpoint, call: Call, request: Message) -> None:
         """Everything before the handler. A caller learns nothing before it is known and allowed."""
-        if not self._quotas.take_ip(call):
+        self._recognize(call)
+        if call.connection is None and not self._quotas.take_ip(call):
             await self._quotas.await_ip(call)
-        token = _bearer_token(call, required=not endpoint.access.open)
-        if token:
-            known = self._authenticator.recall(token)
-            call.claims, call.caller = known if known is not None else await self._authenticator.identify(token)
+        await self._authenticate(call, required=not endpoint.access.open)
         endpoint.access.check(call)
         if not self._quotas.take_user(call):
             await self._quotas.await_user(call)
@@ -132,6 +144,27 @@ class Dispatcher:
             self._known_valid.check_rules(request)
         else:
             check_rules(request)
+
+    def _recognize(self, call: Call) -> None:
+        """A frame of a connection: its client's address was counted when it connected."""
+        header = call.metadata.get(AUTHORIZATION, "")
+        if header.startswith(_CONNECTION):
+            with suppress(Unauthenticated):
+                call.claims, call.connection = self._authenticator.connection(header.removeprefix(_CONNECTION))
+
+    async def _authenticate(self, call: Call, required: bool) -> None:
+        if call.connection is not None and call.claims is not None:
+            claims = call.claims
+            known = self._authenticator.recall_claims(claims)
+            call.claims, call.caller = known if known is not None else await self._authenticator.identify_claims(claims)
+            return
+        header = call.metadata.get(AUTHORIZATION, "")
+        if header.startswith(_CONNECTION):
+            self._authenticator.connection(header.removeprefix(_CONNECTION))  # says why it was not recognized
+        token = _bearer_token(call, required)
+        if token:
+            known = self._authenticator.recall(token)
+            call.claims, call.caller = known if known is not None else await self._authenticator.identify(token)
 
     async def _once(self, endpoint: _Endpoint, call: Call, request: Message, key: str) -> Reply:
         """Handle a call that carries an idempotency key: the first answer is replayed to repeats."""

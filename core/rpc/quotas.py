@@ -14,15 +14,20 @@ from contract.metadata import RATE_LIMIT, RATE_LIMIT_POLICY
 from core.call import Call
 from core.errors import TooMany
 from core.rpc.limits import Decision, Policy, RateLimiter
+from skillforge.options.v1 import options_pb2
 
 
 class Quotas:
-    """Counts calls. `classes` maps a `Limit` number of the contract to its policy."""
+    """Counts calls. `classes` maps a `Limit` number of the contract to its policy; `frames` counts a user's WebSocket
+    frames, apart from other calls."""
 
-    def __init__(self, limiter: RateLimiter, per_ip: Policy, per_user: Policy, classes: Mapping[int, Policy]) -> None:
+    def __init__(
+        self, limiter: RateLimiter, per_ip: Policy, per_user: Policy, frames: Policy, classes: Mapping[int, Policy]
+    ) -> None:
         self._limiter = limiter
         self._per_ip = per_ip
         self._per_user = per_user
+        self._frames = frames
         self._classes = dict(classes)
 
     def take_ip(self, call: Call) -> bool:
@@ -40,20 +45,28 @@ class Quotas:
             return False
         if call.claims is None:
             return True
-        decision = self._limiter.try_take(self._per_user, call.claims.subject)
-        return decision is not None and self._apply(call, self._per_user, decision)
+        policy = self._general(call)
+        decision = self._limiter.try_take(policy, call.claims.subject)
+        return decision is not None and self._apply(call, policy, decision)
 
     async def await_user(self, call: Call) -> None:
-        """`take_user`, asking Redis; and the method's own class, counted per user, or per IP without one.
+        """`take_user`, asking Redis; and the method's own class, counted per user; or per IP without one, and wherever
+        anybody may call: accounts cost nothing.
 
         The user is the token's, so that it counts before there is an account.
         """
         owner = call.claims.subject if call.claims else None
         if owner is not None:
-            self._apply(call, self._per_user, await self._limiter.check(self._per_user, owner))
+            general = self._general(call)
+            self._apply(call, general, await self._limiter.check(general, owner))
         policy = self._classes.get(call.method.limit)
         if policy is not None:
-            self._apply(call, policy, await self._limiter.check(policy, owner or _network(call.client_ip)))
+            by_address = owner is None or options_pb2.ACCESS_PUBLIC in call.method.access
+            key = _network(call.client_ip) if by_address else owner
+            self._apply(call, policy, await self._limiter.check(policy, key or ""))
+
+    def _general(self, call: Call) -> Policy:
+        return self._frames if call.connection is not None else self._per_user
 
     def _apply(self, call: Call, policy: Policy, decision: Decision) -> bool:
         call.reply_metadata[RATE_LIMIT_POLICY] = policy.header

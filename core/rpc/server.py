@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc import code_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -21,6 +22,9 @@ from contract.methods import Method
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 STATUS_DETAILS = "grpc-status-details-bin"
 MAX_DETAILS_BYTES = 5000
+# Calls at once; streams that last, one a connection, beside them.
+MAX_CALLS = 1000
+MAX_STREAMS = 20_000
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,8 +56,9 @@ class GrpcServer:
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
-            maximum_concurrent_rpcs=1000,
+            maximum_concurrent_rpcs=MAX_CALLS + MAX_STREAMS,
         )
+        self._calls = 0
         self._health = health.aio.HealthServicer()
         self._tls = tls
         by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
@@ -87,11 +92,16 @@ class GrpcServer:
 
     def _adapter(self, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
         async def unary(request: Message, context: Context) -> Message:
+            if self._calls >= MAX_CALLS:
+                await _abort(context, _overloaded())
+            self._calls += 1
             try:
                 reply = await self._core.call(method, request, self._metadata(context), context.time_remaining())
             except CallError as error:
                 await _abort(context, error)
                 raise
+            finally:
+                self._calls -= 1
             # With the status, as an error's is: sent ahead it would cost a message of its own, an eighth of the call.
             context.set_trailing_metadata(tuple(reply.metadata.items()))
             return reply.message
@@ -133,6 +143,10 @@ def _details(error: CallError) -> bytes:
         kept = kept[: len(kept) // 2]
         raw = CallError.build(error.code, error.reason, error.detail, kept, error.retry_after).status.SerializeToString()
     return raw
+
+
+def _overloaded() -> CallError:
+    return CallError.build(code_pb2.RESOURCE_EXHAUSTED, "OVERLOADED", "Too many calls are running. Try again.", retry_after=1.0)
 
 
 async def _abort(context: Context, error: CallError) -> None:

@@ -25,6 +25,7 @@ _LINE = r"^[^\p{Cc}]*[^\p{Z}\p{Cc}\p{Cf}][^\p{Cc}]*$"
 _TEXT = r"^[\t\n\r\P{Cc}]*$"
 _PROSE = r"^[\t\n\r\P{Cc}]*[^\p{Z}\p{Cc}\p{Cf}][\t\n\r\P{Cc}]*$"
 _TAG = r"^[^\p{Z}\p{Cc}\p{Cf}]([^\p{Cc}]*[^\p{Z}\p{Cc}\p{Cf}])?$"
+_CLEAN = r"^[^\p{Cc}]*$"
 _PATTERN_WORDS = {
     _LINE: "must not be blank, nor have line breaks or control characters",
     _TEXT: "must not have control characters",
@@ -33,6 +34,10 @@ _PATTERN_WORDS = {
     "^[A-Za-z0-9_-]{0,36}$": "must be at most 36 letters, digits, _ and -",
     "^[A-Za-z0-9._-]{0,32}$": "must be at most 32 letters, digits, dots, _ and -",
     "^[A-Za-z0-9._-]{0,64}$": "must be at most 64 letters, digits, dots, _ and -",
+    "^[A-Za-z0-9._-]{1,64}$": "must be 1 to 64 letters, digits, dots, _ and -",
+    "^[A-Za-z0-9_-]{3,50}$": "must be 3 to 50 letters, digits, _ and -",
+    _CLEAN: "must not have line breaks or control characters",
+    "^(#[0-9a-fA-F]{6})?$": 'must be a colour such as "#1f3a5f"',
     "^[A-Z]{3}$": "must be an ISO 4217 code of three capital letters",
     "^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$": 'must be a BCP 47 language tag such as "en"',
 }

@@ -34,18 +34,23 @@ a { color: var(--link); } footer { color: var(--soft); font-size: .9rem; } h2 { 
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
 """
-_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 
-def page(title: str, content: str, wide: bool = False) -> str:
+def policy(style: str, *, form_action: str = "'none'") -> str:
+    """The policy that allows a style sheet, and forms to be sent where `form_action` says."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action {form_action}; frame-ancestors 'none'"
+
+
+CONTENT_SECURITY_POLICY = policy(STYLE)
+
+
+def page(title: str, content: str, wide: bool = False, style: str = STYLE) -> str:
     """A whole page. `title` is text, `content` is HTML made of escaped values."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="robots" content="noindex">\n'
-        f"<title>{escape(title)} – SkillForge</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)} – SkillForge</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f'<main{" class=wide" if wide else ""}>\n<p class="brand">SkillForge</p>\n{content}\n</main>\n</body>\n</html>\n'
     )
 

@@ -57,6 +57,11 @@ GET /attempts/{attemptId}
 GET /quizzes/{quizId}/attempts
 POST /payments/create
 POST /payments/webhook
+POST /payments/{paymentId}/refund
+POST /coupons
+GET /coupons
+GET /coupons/{couponId}
+DELETE /coupons/{couponId}
 GET /payments/{paymentId}
 GET /payments
 POST /courses/{courseId}/enroll
@@ -73,13 +78,40 @@ GET /families/children
 DELETE /families/children/{childId}
 GET /families/parents
 DELETE /families/parents/{parentId}
+POST /friends/request
+POST /friends/{userId}/accept
+POST /friends/{userId}/decline
+POST /friends/{userId}/block
+POST /friends/{userId}/unblock
+DELETE /friends/{userId}
+GET /friends
+GET /friends/requests
+GET /chat/history/{userId}
+GET /chat/conversations
+POST /chat/messages
+POST /chat/read
+GET /calls
+GET /calls/ice-servers
+POST /realtime/ticket
 GET /families/children/{childId}/progress
 GET /families/children/{childId}/certificates
 GET /families/children/{childId}/attempts
 POST /certificates/generate
 GET /certificates
 GET /certificates/{certificateId}/download
+GET /courses/{courseId}/certificate-template
+PUT /courses/{courseId}/certificate-template
+DELETE /courses/{courseId}/certificate-template
+GET /courses/{courseId}/certificate-template/preview
 GET /certificates/{certificateId}/verify
+POST /certificates/verify
+GET /certificates/{certificateId}/badge
+GET /certificates/{certificateId}/badge/status
+GET /certificates/issuer
+GET /certificates/keys/{keyId}
+GET /.well-known/jwks.json
+POST /certificates/{certificateId}/revoke
+POST /certificates/{certificateId}/reissue
 """
 
 
@@ -95,7 +127,7 @@ def test_exactly_the_documented_routes_are_there() -> None:
 
 @pytest.mark.parametrize("method", METHODS, ids=IDS)
 def test_a_method_has_a_route_an_access_rule_and_a_success_status(method: Method) -> None:
-    assert method.routes
+    assert method.routes or method.frame or method.lasting  # a frame or an internal stream needs none
     assert method.access
     assert method.success_status in (200, 201, 202, 204)
 
@@ -113,7 +145,7 @@ def test_a_string_or_list_that_a_caller_sends_has_a_limit(method: Method) -> Non
     assert [field.full_name for field in unlimited] == []
 
 
-READS = [method for method in METHODS if method.routes[0].verb == "GET"]
+READS = [method for method in METHODS if method.routes and method.routes[0].verb == "GET"]
 LISTS = [method for method in METHODS if method.name.startswith("List")]
 
 

@@ -310,6 +310,5 @@ async def test_a_payment_that_comes_through_afterwards_is_kept_with_its_enrollme
 
 async def pay(world: World, payment: payments_pb2.Payment) -> None:
     """At the provider's checkout page, with a card that works."""
-    data = {"card": "4242424242424242"}
-    async with world.session.post(payment.checkout_url, data=data, allow_redirects=False) as response:
+    async with world.session.post(payment.checkout_url, json={"card": "4242424242424242"}) as response:
         assert response.status < 400, await response.text()

@@ -87,7 +87,8 @@ async def test_an_outage_of_clerk_fails_no_erasure(world: World, mode: Mode, mea
     # Until it worked the user at Clerk opens no other account, in whichever session.
     again = clerk.mint(student.user.clerk_id)
     assert (await world.rest.call("SyncUser", SYNC, again)).reason == meanwhile
-    assert await waiting(world) == 1
+    if mode is Mode.DOWN:  # the silent one may have answered the world's own sweep by now
+        assert await waiting(world) == 1
     await asyncio.gather(*(identity.delete_at_clerk(utc_now(), 100) for _ in range(3)))
     assert not is_at_clerk(world, student)
     assert is_at_clerk(world, other)

@@ -14,8 +14,9 @@ from skillforge.v1 import courses_pb2, enrollments_pb2, identity_pb2, payments_p
 from tests.support.world import Person, World, right_answers, running_world
 
 SECTIONS = [
-    "enrollments", "entitlements", "lectureProgress", "quizResults", "attempts", "payments", "certificates", "familyLinks",
-    "signOuts", "auditEvents", "courses", "courseTags", "modules", "lectures", "quizzes",
+    "enrollments", "entitlements", "lectureProgress", "quizResults", "attempts", "payments", "paymentLedger",
+    "couponUses", "certificates", "familyLinks", "friends", "conversations", "messages", "calls", "signOuts", "auditEvents",
+    "courses", "courseTags", "modules", "lectures", "quizzes", "certificateTemplates", "coupons",
 ]  # fmt: skip
 
 
@@ -48,12 +49,16 @@ async def test_a_student_s_document_holds_all_of_their_learning(world: World, do
     teacher = await world.person("INSTRUCTOR")
     student, course = await graduate(world, teacher)
     paid = await world.course(teacher, price=4900)
-    payment = await world.call("CreatePayment", payments_pb2.CreatePaymentRequest(course_id=paid.id), student)
+    gift = payments_pb2.CreateCouponRequest(code=f"GIFT-{door}-{student.id[-8:]}", course_id=paid.id, percent=100)
+    await world.call("CreateCoupon", gift, teacher)
+    request = payments_pb2.CreatePaymentRequest(course_id=paid.id, coupon_code=gift.code)
+    payment = await world.call("CreatePayment", request, student)
     document = await export(world, student, door)
     account = document["account"]
     assert (account["id"], account["email"], account["role"]) == (student.id, student.user.email, "ROLE_STUDENT")
     assert account["createTime"].endswith("Z")
-    [enrollment] = document["enrollments"]
+    enrollment, bought = sorted(document["enrollments"], key=lambda item: item["courseId"] == paid.id)
+    assert bought["courseId"] == paid.id
     assert (enrollment["courseId"], enrollment["courseTitle"]) == (course.id, course.title)
     assert enrollment["status"] == "ENROLLMENT_STATUS_ACTIVE"
     assert enrollment["completeTime"]
@@ -62,7 +67,10 @@ async def test_a_student_s_document_holds_all_of_their_learning(world: World, do
     [attempt] = document["attempts"]
     assert (attempt["percent"], attempt["passed"], attempt["answers"]) == (100, True, [{"questionId": "q1", "number": 42.0}])
     assert document["quizResults"][0]["passed"] is True
-    assert [item["id"] for item in document["payments"]] == [payment.id]
+    assert [(item["id"], item["couponCode"]) for item in document["payments"]] == [(payment.id, gift.code)]
+    assert [(item["kind"], item["refundId"], item["reason"]) for item in document["paymentLedger"]] == [("CHARGE", None, "")]
+    assert [(item["code"], item["uses"]) for item in document["couponUses"]] == [(gift.code, 1)]
+    assert [item["code"] for item in (await export(world, teacher))["coupons"]] == [gift.code]
     assert document["certificates"][0]["studentName"] == student.user.display_name
     assert {event["action"] for event in document["auditEvents"]} == {"enrollment.create", "payment.create"}
     assert document["courses"] == document["lectures"] == document["familyLinks"] == []

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from cli.main import main
 from core.progress import gradebook, queries
 from skillforge.v1 import analytics_pb2, enrollments_pb2, progress_pb2
+from tests.support.signing import signing_pem
 from tests.support.world import Person, World
 
 HEADER = b"studentId,displayName,email,percent,lecturesCompleted,lecturesTotal,"
@@ -114,6 +115,7 @@ def test_rebuilding_by_the_command(world: World, course_id: str, monkeypatch: py
         "DATABASE_URL": world.settings.database_url,
         "REDIS_URL": world.settings.redis_url,
         "CLERK_SECRET_KEY": "sk_test_x",
+        "CERTIFICATE_SIGNING_KEY": signing_pem(),
         "CLERK_ISSUER": "https://clerk.example.com",
     }.items():
         monkeypatch.setenv(name, value)

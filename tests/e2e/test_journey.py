@@ -97,7 +97,7 @@ async def buy(world: World, student: Traveller, course: courses_pb2.Course) -> N
     status, _, page = await world.request("GET", "", url=payment.checkout_url)
     assert status == 200
     assert b"49.00 EUR" in page
-    status, _, page = await world.request("POST", "", url=payment.checkout_url, data={"card": CARD})
+    status, _, page = await world.request("POST", "", url=payment.checkout_url, json={"card": CARD})
     assert status == 200, page
 
     async def read() -> int:

@@ -20,7 +20,8 @@ STATE = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
 async def narrow(database_url: str, servers: LocalServers, worker_number: int) -> AsyncIterator[World]:
     """A world where everybody may call five times in ten minutes, and less for some methods. Its limits are its own."""
     own_redis_url = servers.redis_url(32 + worker_number)
-    limits = {"RATE_LIMIT_USER": "5/600", "RATE_LIMIT_PAYMENTS": "2/600", "RATE_LIMIT_CERTIFICATES": "3/600"}
+    narrow_ones = {"USER": "5/600", "PAYMENTS": "2/600", "VERIFICATIONS": "3/600", "FILE_CHECKS": "2/600"}
+    limits = {f"RATE_LIMIT_{name}": value for name, value in narrow_ones.items()}
     async with running_world(database_url, own_redis_url, **limits) as world:
         yield world
 
@@ -75,16 +76,31 @@ async def test_payments_have_a_limit_of_their_own(narrow: World) -> None:
     assert (await me(narrow, person))[0] == 200
 
 
-async def test_a_visitor_s_checks_are_counted_by_address(narrow: World) -> None:
+async def test_checks_are_counted_by_address_for_visitors_and_accounts_alike(narrow: World) -> None:
+    person = await narrow.person()
     path = "/certificates/SF-00000000000000000000000000/verify"
-    answers = [await narrow.request("GET", path) for _ in range(4)]
+    badge = "/certificates/SF-00000000000000000000000000/badge"
+    answers = [
+        await narrow.request("GET", path),
+        await narrow.request("GET", badge, url=narrow.remote_url),
+        await narrow.request("GET", path, person=person),
+        await narrow.request("GET", path, person=person),
+    ]
     assert [status for status, _, _ in answers] == [400, 400, 400, 429]
-    assert answers[3][1]["ratelimit-policy"] == '"certificates";q=3;w=600'
+    assert answers[3][1]["ratelimit-policy"] == '"verifications";q=3;w=600'
     status, headers, page = await narrow.request("GET", path, headers={"Accept": "text/html"})
     assert (status, headers["content-type"]) == (429, "text/html; charset=utf-8")
     assert b"Too many checks" in page
     assert int(headers["retry-after"]) > 0
     assert (await narrow.request("GET", "/courses"))[0] == 200
+
+
+async def test_files_have_a_limit_of_their_own(narrow: World) -> None:
+    people, headers = (None, await narrow.person(), await narrow.person()), {"Content-Type": "application/pdf"}
+    path, body = "/certificates/verify", b"no PDF"
+    answers = [await narrow.request("POST", path, person=person, data=body, headers=headers) for person in people]
+    assert [status for status, _, _ in answers] == [200, 200, 429]
+    assert answers[2][1]["ratelimit-policy"] == '"file-checks";q=2;w=600'
 
 
 async def test_an_address_is_counted_before_anybody_is_asked_who_they_are(

@@ -24,6 +24,7 @@ from cli.servers import LocalServers
 from tests.support.installation import Installation, installed, self_signed
 from tests.support.polling import eventually
 from tests.support.processes import Running, alive, children, fetch, free_port, is_ready, run
+from tests.support.signing import signing_pem
 
 pytestmark = pytest.mark.slow
 
@@ -249,14 +250,13 @@ def test_what_is_not_set_is_told_at_once() -> None:
     status, said = run("serve")
     assert status == 1
     lines = [line.split()[0] for line in said.splitlines()[1:]]
-    assert sorted(lines) == ["CLERK_SECRET_KEY", "DATABASE_URL", "REDIS_URL"]
+    assert sorted(lines) == ["CERTIFICATE_SIGNING_KEY", "CLERK_SECRET_KEY", "DATABASE_URL", "REDIS_URL"]
     wrong = {"LOG_FORMAT": "xml", "DATABASE_POOL_SIZE": "0", "RATE_LIMIT_IP": "many", "PAYMENT_PROVIDER": "fake"}
     status, said = run("core", settings=wrong)
     assert status == 1
     named = {line.split()[0] for line in said.splitlines()[1:]}
-    assert {"CLERK_SECRET_KEY", "DATABASE_URL", "REDIS_URL", "FAKE_PAYMENTS_URL", "PAYMENT_WEBHOOK_SECRETS", *wrong} - named == {
-        "PAYMENT_PROVIDER"
-    }
+    needed = {"CERTIFICATE_SIGNING_KEY", "CLERK_SECRET_KEY", "DATABASE_URL", "REDIS_URL"}
+    assert {*needed, "FAKE_PAYMENTS_URL", "PAYMENT_WEBHOOK_SECRETS", *wrong} - named == {"PAYMENT_PROVIDER"}
     assert "Traceback" not in said
 
 
@@ -304,6 +304,7 @@ def test_migrations_are_applied_once(servers: LocalServers, worker_number: int) 
         "DATABASE_URL": servers.create_database(f"migrated_{worker_number}"),
         "REDIS_URL": servers.redis_url(),
         "CLERK_SECRET_KEY": "sk_test_x",
+        "CERTIFICATE_SIGNING_KEY": signing_pem(),
     }
     status, said = run("migrate", settings=settings)
     assert (status, said.splitlines()[0]) == (0, "applied 0001_learning")

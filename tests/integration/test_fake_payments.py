@@ -1,128 +1,64 @@
-"""The fake payment provider over real HTTP: sessions, test cards, pages, and webhooks as a merchant gets them."""
+"""The fake payment provider over real HTTP, as programs use it: sessions, test cards, refunds, look-up."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import orjson
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from fakes.checkout import format_price
-from fakes.server import PAYMENTS_API_KEY, FakeWorld
-from fakes.webhooks import QueueFull, WebhookSender
-
-SECRET = "whsec_test"
-PAID, LATE, TWICE, STALE = "4242424242424242", "4000000000000341", "4000000000000259", "4000000000000077"
-DECLINED, NO_FUNDS = "4000000000000002", "4000000000009995"
-
-
-class Merchant:
-    """Takes webhooks; `answers` are the statuses it gives, the last one for ever."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.answers = [200]
-        self.events: list[dict[str, Any]] = []
-        self.faults: list[str] = []
-        self._arrived = asyncio.Condition()
-
-    async def take(self, request: web.BaseRequest) -> web.Response:
-        body = await request.read()
-        timestamp, _, signature = request.headers["SkillForge-Signature"].removeprefix("t=").partition(",v1=")
-        expected = hmac.new(SECRET.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-        if signature != expected or abs(time.time() - int(timestamp)) > 5:
-            self.faults.append(request.headers["SkillForge-Signature"])
-        status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        async with self._arrived:
-            self.events.append(orjson.loads(body))
-            self._arrived.notify_all()
-        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else None)
-
-    async def wait(self, count: int) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.events) >= count)
-        assert not self.faults
-        return self.events
+from fakes import ledger
+from fakes.checkout import CARDS, exponent, format_price
+from fakes.web import Mode
+from tests.support.manual_clock import ManualClock
+from tests.support.merchant import (
+    CONFIRM,
+    DECLINED,
+    FAILING_REFUNDS,
+    LATE,
+    NO_FUNDS,
+    PAYS,
+    SLOW_REFUNDS,
+    TWICE,
+    UNORDERED,
+    Api,
+    Merchant,
+    open_api,
+    open_merchant,
+    wanted,
+)
 
 
 @pytest.fixture
 async def merchant() -> AsyncIterator[Merchant]:
-    taker = Merchant()
-    app = web.Application()
-    app.router.add_post("/payments/webhook", taker.take)
-    server = TestServer(app)
-    await server.start_server()
-    taker.url = str(server.make_url("/payments/webhook"))
-    yield taker
-    await server.close()
+    async with open_merchant() as taker:
+        yield taker
 
 
 @pytest.fixture
-async def world(tmp_path: Path, merchant: Merchant) -> AsyncIterator[FakeWorld]:
-    fakes = FakeWorld(
-        tmp_path,
-        webhook_url=merchant.url,
-        webhook_secrets=[SECRET, "whsec_old"],
-        late_seconds=0.3,
-        first_delay=0.01,
-        max_delay=0.05,
-        max_attempts=5,
-    )
-    await fakes.listen()
-    yield fakes
-    await fakes.close()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        yield session
+async def api(tmp_path: Path, merchant: Merchant, clock: ManualClock) -> AsyncIterator[Api]:
+    async with open_api(tmp_path, merchant, clock) as opened:
+        yield opened
 
 
-def wanted(**changes: Any) -> dict[str, Any]:
-    """A checkout session's request."""
-    return {
-        "paymentId": "0193-payment",
-        "amountMinor": 1999,
-        "currency": "USD",
-        "description": "Distributed <Systems>",
-        "successUrl": "https://shop.example/paid?a=1&b=2",
-        "cancelUrl": "https://shop.example/cancelled",
-        "expiresAt": int(time.time()) + 600,
-        **changes,
-    }
+# Sessions.
 
 
-async def open_session(http: aiohttp.ClientSession, world: FakeWorld, key: str = "key-1", **changes: Any) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {PAYMENTS_API_KEY}", "Idempotency-Key": key}
-    url = f"{world.url}/fake-pay/v1/checkout-sessions"
-    async with http.post(url, json=wanted(**changes), headers=headers) as response:
-        body: dict[str, Any] = await response.json(content_type=None)
-        return {**body, "httpStatus": response.status}
-
-
-async def pay(http: aiohttp.ClientSession, url: str, card: str) -> dict[str, Any]:
-    async with http.post(url, json={"card": card}) as response:
-        body: dict[str, Any] = await response.json(content_type=None)
-        return {**body, "httpStatus": response.status}
-
-
-async def test_same_idempotency_key_same_session(http: aiohttp.ClientSession, world: FakeWorld) -> None:
+async def test_same_idempotency_key_same_session(api: Api) -> None:
     changes: dict[str, Any] = {"expiresAt": int(time.time()) + 600}
-    first = await open_session(http, world, **changes)
+    first = await api.session(**changes)
     assert first["httpStatus"] == 200
-    assert (await open_session(http, world, **changes))["id"] == first["id"]
-    assert (await open_session(http, world, "key-2", **changes))["id"] != first["id"]
-    assert (await open_session(http, world, amountMinor=1))["httpStatus"] == 409
+    assert (await api.session(**changes))["id"] == first["id"]
+    assert (await api.session("key-2", **changes))["id"] != first["id"]
+    assert (await api.session(amountMinor=1))["httpStatus"] == 409
 
 
 @pytest.mark.parametrize(
@@ -135,162 +71,235 @@ async def test_same_idempotency_key_same_session(http: aiohttp.ClientSession, wo
         ({"cancelUrl": "http://["}, "cancelUrl"),
         ({"paymentId": None}, "paymentId"),
         ({"expiresAt": "soon"}, "expiresAt"),
+        ({"expiresAt": 2**38}, "expiresAt"),
     ],
 )
-async def test_bad_sessions(http: aiohttp.ClientSession, world: FakeWorld, changes: dict[str, Any], field: str) -> None:
-    answer = await open_session(http, world, **changes)
+async def test_bad_sessions(api: Api, changes: dict[str, Any], field: str) -> None:
+    answer = await api.session(**changes)
     assert answer["httpStatus"] == 400
     assert [violation["field"] for violation in answer["violations"]] == [field]
 
 
-async def test_session_needs_the_api_key(http: aiohttp.ClientSession, world: FakeWorld) -> None:
-    async with http.post(f"{world.url}/fake-pay/v1/checkout-sessions", json=wanted()) as response:
-        assert response.status == 401
+async def test_the_api_needs_its_key_and_is_away_in_an_outage(api: Api) -> None:
+    calls = (("POST", "checkout-sessions"), ("POST", "refunds"), ("GET", "payments/0193-payment"))
+    for verb, path in calls:
+        assert (await api.call(verb, path, wanted(), "key-1", bearer="wrong"))["httpStatus"] == 401
+    assert (await api.call("POST", "checkout-sessions", wanted()))["httpStatus"] == 400, "without Idempotency-Key"
+    assert (await api.call("POST", "payments/0193-payment"))["httpStatus"] == 405
+    assert (await api.call("GET", "nothing"))["httpStatus"] == 404
+    api.world.payments.outage.mode = Mode.DOWN
+    assert [(await api.call(verb, path, wanted(), "key-1"))["httpStatus"] for verb, path in calls] == [503] * 3
 
 
-async def test_paying_sends_one_signed_webhook(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world)
-    answer = await pay(http, session["url"], "4242 4242 4242 4242")
-    assert answer["status"] == "succeeded"
+async def test_forged_and_expired_sessions(api: Api, clock: ManualClock, merchant: Merchant) -> None:
+    session = await api.session()
+    prefix, _, token = session["url"].rpartition("/")
+    for forged in ("x", "cs_fake_.", "cs_fake_a.b", "é", token[:-2] + "xx", "x" * 7000, token.replace(".", "")):
+        assert (await api.pay(f"{prefix}/{forged}", PAYS))["httpStatus"] == 404
+    clock.advance(601)
+    assert (await api.pay(session["url"], PAYS))["httpStatus"] == 410
+    assert (await api.standing())["status"] == "expired"
+    assert not merchant.events
+
+
+async def test_sessions_survive_a_restart_and_their_payments_do_not(api: Api, merchant: Merchant, tmp_path: Path) -> None:
+    session = await api.paid()
+    (first,) = await merchant.wait(1)
+    async with open_api(tmp_path, merchant) as again:
+        assert (await again.standing())["code"] == "payment_unknown"
+        await again.pay(session["url"].replace(api.world.url, again.world.url), PAYS)
+        assert (await merchant.wait(2))[1]["id"] == first["id"]
+
+
+# Cards.
+
+
+async def test_paying_sends_one_signed_webhook(api: Api, merchant: Merchant) -> None:
+    session = await api.session()
+    assert (await api.pay(session["url"], "4242 4242 4242 4242"))["status"] == "succeeded"
     (event,) = await merchant.wait(1)
     assert event["type"] == "payment.succeeded"
     assert event["data"] == {"paymentId": "0193-payment", "amountMinor": 1999, "currency": "USD"}
     assert event["created"] == pytest.approx(time.time(), abs=5)
-    assert (await pay(http, session["url"], DECLINED))["status"] == "succeeded", "it is paid already"
+    assert (await api.pay(session["url"], DECLINED))["status"] == "succeeded", "it is paid already"
     assert len(merchant.events) == 1
 
 
-async def test_a_refused_card_leaves_the_checkout_open(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world)
-    for card, word in ((DECLINED, "declined"), (NO_FUNDS, "insufficient")):
-        answer = await pay(http, session["url"], card)
+async def test_two_who_pay_at_once_pay_once(api: Api, merchant: Merchant) -> None:
+    session = await api.session()
+    answers = await asyncio.gather(*(api.pay(session["url"], card) for card in (PAYS, LATE, PAYS, TWICE)))
+    assert len({answer["status"] for answer in answers}) == 1
+    assert len(api.world.payments.webhooks.log) == len(await merchant.wait(1))
+
+
+async def test_a_refused_card_leaves_the_checkout_open(api: Api, merchant: Merchant) -> None:
+    session = await api.session()
+    assert (await api.standing())["status"] == "open"
+    for count, (card, word) in enumerate(((DECLINED, "declined"), (NO_FUNDS, "insufficient")), 1):
+        answer = await api.pay(session["url"], card)
         assert answer["status"] == "failed"
         assert word in answer["message"]
-    failures = list(await merchant.wait(2))
-    assert failures[0]["id"] == failures[1]["id"], "a repeat of the same event"
-    await pay(http, session["url"], PAID)
+        await merchant.wait(count)
+    assert (await api.standing())["status"] == "failed"
+    await api.pay(session["url"], PAYS)
     events = await merchant.wait(3)
     assert [event["type"] for event in events] == ["payment.failed", "payment.failed", "payment.succeeded"]
+    assert len({event["id"] for event in events}) == 3
+    assert (await api.standing())["status"] == "paid"
 
 
-async def test_late_card(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world)
-    assert (await pay(http, session["url"], LATE))["status"] == "processing"
+async def test_the_events_of_failures_are_limited(api: Api, merchant: Merchant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_FAILURES", 2)
+    session = await api.session()
+    for _ in range(4):
+        await api.pay(session["url"], DECLINED)
+    assert len({event["id"] for event in await merchant.wait(4)}) == 2
+
+
+@pytest.mark.parametrize(("decision", "status"), [("confirm", "succeeded"), ("deny", "failed")])
+async def test_card_that_needs_confirmation(api: Api, merchant: Merchant, decision: str, status: str) -> None:
+    session = await api.session()
+    early = await api.call("POST", session["url"] + "/confirm", {"decision": "confirm"})
+    assert early["status"] == "failed", "nothing waits for a confirmation yet"
+    answer = await api.pay(session["url"], CONFIRM)
+    assert answer["status"] == "requires_confirmation"
+    assert not api.world.payments.webhooks.log, "nothing is decided"
+    assert (await api.call("POST", answer["confirmUrl"], {"decision": "perhaps"}))["httpStatus"] == 400
+    for _ in range(2):
+        assert (await api.call("POST", answer["confirmUrl"], {"decision": decision}))["status"] == status
+    (event,) = await merchant.wait(1)
+    assert event["type"] == f"payment.{status}"
+    assert (await api.pay(session["url"], PAYS))["status"] == "succeeded"
+
+
+async def test_late_card(api: Api, clock: ManualClock, merchant: Merchant) -> None:
+    session = await api.session()
+    assert (await api.pay(session["url"], LATE))["status"] == "processing"
+    clock.advance(4.9)
+    assert (await api.pay(session["url"], PAYS))["status"] == "processing"
+    assert (await api.standing())["status"] == "open"
+    assert (await api.refund())["code"] == "payment_not_paid"
     assert not merchant.events
+    clock.advance(0.1)
     (event,) = await merchant.wait(1)
     assert event["type"] == "payment.succeeded"
-    assert (await pay(http, session["url"], LATE))["status"] == "succeeded"
+    assert event["created"] == int(clock.now())
+    assert (await api.pay(session["url"], LATE))["status"] == "succeeded"
 
 
-async def test_card_that_tells_twice(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    await pay(http, (await open_session(http, world))["url"], TWICE)
+async def test_card_that_tells_twice(api: Api, merchant: Merchant) -> None:
+    await api.paid(TWICE)
     first, second = await merchant.wait(2)
     assert first == second
 
 
-async def test_card_out_of_order(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
+async def test_card_out_of_order(api: Api, clock: ManualClock, merchant: Merchant) -> None:
     merchant.answers = [500, 200]
-    await pay(http, (await open_session(http, world))["url"], STALE)
-    events = await merchant.wait(3)
-    assert [event["type"] for event in events] == ["payment.succeeded", "payment.succeeded", "payment.failed"]
-    assert events[2]["created"] < events[1]["created"]
+    await api.paid(UNORDERED)
+    await merchant.wait(1)
+    while len(merchant.events) < 3:
+        clock.advance(0.1)
+        await asyncio.sleep(0.01)
+    assert [event["type"] for event in merchant.events] == ["payment.succeeded", "payment.succeeded", "payment.failed"]
+    assert merchant.events[2]["created"] < merchant.events[1]["created"]
 
 
-async def test_other_cards_are_refused(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world)
-    assert (await pay(http, session["url"], "5555555555554444"))["httpStatus"] == 400
+async def test_other_cards_are_refused(api: Api, merchant: Merchant) -> None:
+    session = await api.session()
+    for card in ("5555555555554444", "", "4242", "４２４２４２４２４２４２４２４２"):
+        answer = await api.pay(session["url"], card)
+        assert (answer["httpStatus"], answer["testCards"].keys()) == (400, CARDS.keys())
+    assert "5555" not in str(await api.pay(session["url"], "5555555555554444")), "no card number is repeated"
     assert not merchant.events
 
 
-async def test_forged_and_expired_sessions(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world, expiresAt=int(time.time()) - 1)
-    assert (await pay(http, session["url"], PAID))["httpStatus"] == 410
-    async with http.get(session["url"]) as response:
-        assert response.status == 410
-    prefix, _, token = session["url"].rpartition("/")
-    for forged in ("x", "cs_fake_.", "cs_fake_a.b", "é", token[:-2] + "xx", "x" * 7000, token.replace(".", "")):
-        assert (await pay(http, f"{prefix}/{forged}", PAID))["httpStatus"] == 404
-    assert not merchant.events
+# Refunds and look-up.
 
 
-async def test_sessions_survive_a_restart(
-    http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant, tmp_path: Path
-) -> None:
-    session = await open_session(http, world)
-    await pay(http, session["url"], PAID)
-    (first,) = await merchant.wait(1)
-    again = FakeWorld(tmp_path, webhook_url=merchant.url, webhook_secrets=[SECRET])
-    await again.listen()
-    try:
-        await pay(http, session["url"].replace(world.url, again.url), PAID)
-        assert (await merchant.wait(2))[1]["id"] == first["id"]
-    finally:
-        await again.close()
+async def test_refunds_until_nothing_is_left(api: Api, merchant: Merchant) -> None:
+    await api.paid()
+    first = await api.refund()
+    assert (first["httpStatus"], first["status"], first["id"][:8]) == (201, "succeeded", "re_fake_")
+    assert (await api.refund("refund-2", amountMinor=1500))["refundableMinor"] == 1499
+    assert (await api.refund("refund-2", amountMinor=1499))["httpStatus"] == 201
+    assert (await api.refund("refund-3", amountMinor=1))["code"] == "amount_too_large"
+    events = (await merchant.wait(3))[1:]
+    assert {event["type"] for event in events} == {"payment.refunded"}
+    assert {(event["data"]["refundId"], event["data"]["amountMinor"]) for event in events} == {
+        ("refund-1", 500),
+        ("refund-2", 1499),
+    }
+    standing = await api.standing()
+    assert (standing["status"], standing["amountMinor"], standing["refundedMinor"]) == ("paid", 1999, 1999)
+    assert [refund["refundId"] for refund in standing["refunds"]] == ["refund-1", "refund-2"]
 
 
-async def test_checkout_page_and_form(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    session = await open_session(http, world)
-    async with http.get(session["url"]) as response:
-        page = await response.text()
-        policy = response.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "FAKE: no money moves" in page
-    assert "Distributed &lt;Systems&gt;" in page
-    assert "<Systems>" not in page
-    assert "19.99 USD" in page
-    async with http.post(session["url"], data={"card": DECLINED}) as response:
-        assert response.status == 402
-        assert 'role="alert"' in await response.text()
-    async with http.post(session["url"], data={"card": PAID}, allow_redirects=False) as response:
-        assert response.status == 303
-    async with http.post(session["url"], data={"card": PAID}) as response:
-        assert response.status == 200
-        result = await response.text()
-    assert "Paid" in result
-    assert "https://shop.example/paid?a=1&amp;b=2" in result
-    await merchant.wait(2)
-    async with http.get(session["url"]) as response:
-        assert "Paid" in await response.text()
+async def test_the_same_refund_again_is_the_same(api: Api, merchant: Merchant) -> None:
+    await api.paid()
+    answers = await asyncio.gather(*(api.refund() for _ in range(10)))
+    assert sorted(answer["httpStatus"] for answer in answers) == [200] * 9 + [201]
+    assert len({answer["id"] for answer in answers}) == 1
+    assert (await api.refund(key="another key"))["httpStatus"] == 200, "the refund's own id is enough"
+    assert (await api.refund(amountMinor=501))["code"] == "idempotency_mismatch"
+    assert (await api.refund("refund-2", key="refund-1"))["code"] == "idempotency_mismatch"
+    assert (await api.standing())["refundedMinor"] == 500
+    assert len(await merchant.wait(2)) == 2
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (the log has no event to wait for)
-            await asyncio.sleep(0.01)
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"amountMinor": 0}, 400, "not_valid"),
+        ({"amountMinor": 1.5}, 400, "not_valid"),
+        ({"currency": "usd"}, 400, "not_valid"),
+        ({"paymentId": 5}, 400, "not_valid"),
+        ({"reason": ["why"]}, 400, "not_valid"),
+        ({"paymentId": "another"}, 404, "payment_unknown"),
+        ({"currency": "EUR"}, 409, "currency_mismatch"),
+        ({"amountMinor": 2000}, 409, "amount_too_large"),
+    ],
+)
+async def test_bad_refunds(api: Api, changes: dict[str, Any], status: int, code: str) -> None:
+    await api.paid()
+    answer = await api.refund(**changes)
+    assert (answer["httpStatus"], answer["code"]) == (status, code)
+    assert (await api.standing())["refunds"] == []
 
 
-async def test_webhooks_are_repeated_until_taken(http: aiohttp.ClientSession, world: FakeWorld, merchant: Merchant) -> None:
-    merchant.answers = [500, 302, 429, 204]
-    await pay(http, (await open_session(http, world))["url"], PAID)
-    events = await merchant.wait(4)
-    assert all(event == events[0] for event in events)
-    await until(lambda: world.payments.webhooks.log[0].state == "delivered")
-    assert world.payments.webhooks.log[0].attempts == ["500", "302", "429", "204"]
-    async with http.get(f"{world.url}/fake-pay/deliveries", headers={"Accept": "application/json"}) as response:
-        (delivery,) = (await response.json())["deliveries"]
-    assert (delivery["eventId"], delivery["state"]) == (events[0]["id"], "delivered")
-    async with http.get(f"{world.url}/fake-pay/deliveries") as response:
-        assert events[0]["id"] in await response.text()
+async def test_refunds_of_one_payment_are_limited(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_REFUNDS", 1)
+    await api.paid()
+    await api.refund()
+    assert (await api.refund("refund-2"))["code"] == "too_many_refunds"
 
 
-async def test_webhooks_are_given_up_in_the_end(http: aiohttp.ClientSession, world: FakeWorld) -> None:
-    world.payments.webhooks.url = "http://127.0.0.1:1/nobody"
-    await pay(http, (await open_session(http, world))["url"], PAID)
-    await until(lambda: world.payments.webhooks.log[0].state == "given up")
-    assert len(world.payments.webhooks.log[0].attempts) == 5
+async def test_slow_refunds(api: Api, clock: ManualClock, merchant: Merchant) -> None:
+    await api.paid(SLOW_REFUNDS)
+    assert (await api.refund(amountMinor=1999))["status"] == "pending"
+    assert (await api.refund("refund-2"))["refundableMinor"] == 0, "what is on its way counts"
+    assert (await api.standing())["refundedMinor"] == 0
+    clock.advance(5)
+    assert (await api.refund(amountMinor=1999))["status"] == "succeeded"
+    assert (await merchant.wait(2))[1]["type"] == "payment.refunded"
+    assert (await api.standing())["refundedMinor"] == 1999
 
 
-async def test_webhook_queue_is_bounded() -> None:
-    sender = WebhookSender("http://127.0.0.1:1/", SECRET, max_waiting=2)
-    await sender.start()
-    try:
-        for _ in range(2):
-            sender.send([], delay=60)
-        with pytest.raises(QueueFull):
-            sender.send([])
-    finally:
-        await sender.close()
+async def test_refunds_that_fail_late(api: Api, clock: ManualClock, merchant: Merchant) -> None:
+    await api.paid(FAILING_REFUNDS)
+    assert (await api.refund(amountMinor=1999))["status"] == "pending"
+    clock.advance(5)
+    event = (await merchant.wait(2))[1]
+    assert (event["type"], event["data"]["refundId"]) == ("payment.refund_failed", "refund-1")
+    assert (await api.refund("refund-2"))["status"] == "pending", "what failed is left"
+    assert (await api.standing())["refundedMinor"] == 0
+
+
+async def test_memory_is_bounded(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_REMEMBERED", 3)
+    for number in range(5):
+        await api.session(f"key-{number}", paymentId=f"payment-{number}")
+    assert (await api.standing("payment-0"))["httpStatus"] == 404
+    assert (await api.standing("payment-4"))["status"] == "open"
 
 
 @pytest.mark.parametrize(
@@ -301,7 +310,14 @@ async def test_webhook_queue_is_bounded() -> None:
         (123456789, "USD", "1,234,567.89 USD"),
         (500, "JPY", "500 JPY"),
         (1234567, "KWD", "1,234.567 KWD"),
+        (12345, "CLF", "1.2345 CLF"),
     ],
 )
 def test_prices(amount: int, currency: str, printed: str) -> None:
     assert format_price(amount, currency) == printed
+
+
+def test_every_card_can_be_told_apart() -> None:
+    assert len({card.label for card in CARDS.values()}) == len(CARDS)
+    assert {len(card.printed) for card in CARDS.values()} == {19}
+    assert exponent("SEK") == 2

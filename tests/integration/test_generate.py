@@ -29,14 +29,16 @@ from core.times import utc_now
 from fakes.users import user_id_of
 from skillforge.v1 import courses_pb2, identity_pb2, progress_pb2
 from tests.conftest import fresh_database
+from tests.support.signing import signing_pem
 from tests.support.world import Person, running_world
 
 TODAY = datetime.combine(utc_now(), time())
+KEYS = {"CLERK_SECRET_KEY": "sk", "CERTIFICATE_SIGNING_KEY": signing_pem()}
 PLAN = Plan(students=150, courses=9, lectures=6, enrollments=3, progress=3, seed=7, until=TODAY)
 TABLES = (
     "users", "courses", "course_tags", "course_search", "modules", "lectures", "quizzes", "quiz_versions", "enrollments",
-    "entitlements", "payments", "payment_events", "ledger", "lecture_progress", "attempts", "quiz_results", "certificates",
-    "activity_days",
+    "entitlements", "payments", "payment_events", "payment_ledger", "lecture_progress", "attempts", "quiz_results",
+    "certificates", "activity_days",
 )  # fmt: skip
 COUNTS = "SELECT course_id, kind, item, SUM(value) FROM course_counts GROUP BY 1, 2, 3 HAVING SUM(value) <> 0 ORDER BY 1, 2, 3"
 _names = itertools.count(1)
@@ -91,7 +93,7 @@ async def test_sizes_and_numbers_are_right(new_database: NewDatabase) -> None:
     assert await count(db, "enrollments") == await count(db, "entitlements") == 450
     assert await count(db, "lecture_progress") == PLAN.marks(0, 150)
     assert abs(PLAN.marks(0, 150) - PLAN.expected_marks) < 20
-    assert await count(db, "payments") == await count(db, "payment_events") == await count(db, "ledger") > 0
+    assert await count(db, "payments") == await count(db, "payment_events") == await count(db, "payment_ledger") > 0
     assert 0 < await count(db, "certificates") == await count(db, "enrollments WHERE complete_time IS NOT NULL")
     assert await count(db, "courses c WHERE enrollment_count <> (SELECT COUNT(*) FROM enrollments WHERE course_id = c.id)") == 0
     # Whatever the analytics keep is what they compute from the truth.
@@ -233,7 +235,7 @@ def test_ids_are_ordered_uuids_of_version_7() -> None:
 
 
 def test_a_foreign_database_needs_yes(tmp_path: Path) -> None:
-    values = {"DATABASE_URL": "mysql://u:p@127.0.0.1:1/own", "REDIS_URL": "redis://127.0.0.1:1", "CLERK_SECRET_KEY": "sk"}
+    values = {"DATABASE_URL": "mysql://u:p@127.0.0.1:1/own", "REDIS_URL": "redis://127.0.0.1:1", **KEYS}
     write_settings(tmp_path, values)
     assert owns_database(read_settings(values), tmp_path)
     other = {**values, "DATABASE_URL": "mysql://u:p@127.0.0.1:1/production"}
@@ -246,7 +248,7 @@ def test_a_foreign_database_needs_yes(tmp_path: Path) -> None:
 
 def test_the_command(servers: LocalServers, worker_number: int, tmp_path: Path) -> None:
     url = fresh_database(servers, f"generate_command_{worker_number}")
-    write_settings(tmp_path, {"DATABASE_URL": url, "REDIS_URL": servers.redis_url(), "CLERK_SECRET_KEY": "sk"})
+    write_settings(tmp_path, {"DATABASE_URL": url, "REDIS_URL": servers.redis_url(), **KEYS})
     sizes = ["--students", "20", "--courses", "2", "--lectures", "2", "--enrollments", "1", "--progress", "1"]
     outcome = CliRunner().invoke(main, ["generate", *sizes, "--data-dir", str(tmp_path)])
     assert outcome.exit_code == 0, outcome.output

@@ -11,6 +11,7 @@ import pytest
 from core.call import Caller
 from core.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from core.ids import new_id, to_bytes, to_text
+from core.payments.providers import Providers
 from core.payments.service import PaymentsService
 from skillforge.v1 import courses_pb2, payments_pb2
 from skillforge.v1.courses_pb2 import Course
@@ -99,7 +100,7 @@ async def test_what_cannot_be_bought(school: School, student: Caller, course: Co
 
 async def test_without_a_provider_nothing_is_sold(school: School, student: Caller, course: Course) -> None:
     school._services["PaymentsService"] = PaymentsService(
-        school.db, school.catalog, school.enrollments, None, None, None, SECRETS, lambda: school.now, PUBLIC_URL  # type: ignore[arg-type]
+        school.db, school.catalog, school.enrollments, None, None, Providers([]), lambda: school.now, PUBLIC_URL  # type: ignore[arg-type]
     )  # fmt: skip
     await refused(FailedPrecondition, "PAYMENTS_NOT_CONFIGURED", school.open_payment(student, course))
 

@@ -35,6 +35,7 @@ from skillforge.v1.identity_pb2 import (
 )
 from tests.support.cores import OtherCore
 from tests.support.polling import eventually
+from tests.support.signing import signing_pem
 from tests.support.world import CLERK_WEBHOOK_SECRET, Person, World, running_world
 
 NOWHERE = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -298,6 +299,7 @@ async def test_the_command_line(school: World, monkeypatch: pytest.MonkeyPatch) 
         "DATABASE_URL": settings.database_url,
         "REDIS_URL": settings.redis_url,
         "CLERK_SECRET_KEY": settings.clerk_secret_key,
+        "CERTIFICATE_SIGNING_KEY": signing_pem(),
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)

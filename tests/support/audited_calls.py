@@ -17,6 +17,8 @@ from skillforge.v1 import (
     progress_pb2,
     quizzes_pb2,
 )
+from tests.support.graduates import graduate
+from tests.support.webhooks import new_sale, pay
 from tests.support.world import Person, World, exam_content
 
 
@@ -48,6 +50,12 @@ class Stage:
         student, parent = await self.world.person(), await self.world.person("PARENT")
         code = await self.world.call("CreateLinkCode", families_pb2.CreateLinkCodeRequest(), student)
         return student, parent, code.code
+
+    async def certificate(self) -> tuple[Person, str]:
+        """A teacher, and the id of the certificate of a student of theirs."""
+        teacher = await self.world.person("INSTRUCTOR")
+        course = await self.world.course(teacher, exam=False)
+        return teacher, (await graduate(self.world, course)).certificate.id
 
     async def family(self) -> tuple[Person, Person]:
         student, parent, code = await self.code()
@@ -226,6 +234,32 @@ async def create_payment(stage: Stage) -> Did:
 
 
 @step
+async def refund_payment(stage: Stage) -> Did:
+    payment = await new_sale(stage.world)
+    await pay(stage.world, payment)
+    request = payments_pb2.RefundPaymentRequest(payment_id=payment.id, reason="It was not for me")
+    admin = await stage.world.person("ADMIN")
+    return Did(request, admin, "payment", {"status", "refundedMinor"}, {"refundId", "amountMinor", "currency"})
+
+
+@step
+async def create_coupon(stage: Stage) -> Did:
+    teacher, course = await stage.published(price=4900)
+    request = payments_pb2.CreateCouponRequest(code=f"AUDIT-{course.id[-12:]}", course_id=course.id, percent=10)
+    terms = {"courseId", "instructorId", "percent", "amountOffMinor", "currency"}
+    return Did(request, teacher, "coupon", after={"code", *terms, "maxUses", "maxUsesPerStudent"})
+
+
+@step
+async def delete_coupon(stage: Stage) -> Did:
+    teacher = await stage.world.person("INSTRUCTOR")
+    coupon = await stage.world.call(
+        "CreateCoupon", payments_pb2.CreateCouponRequest(code=f"END-{teacher.id}", percent=5), teacher
+    )
+    return Did(payments_pb2.DeleteCouponRequest(coupon_id=coupon.id), teacher, "coupon", {"disabled"}, {"disabled"})
+
+
+@step
 async def enroll_in_course(stage: Stage) -> Did:
     _, course = await stage.published(price=4900)
     student, admin = await stage.world.person(), await stage.world.person("ADMIN")
@@ -245,6 +279,37 @@ async def generate_certificate(stage: Stage) -> Did:
     await world.call("DeleteExam", quizzes_pb2.DeleteExamRequest(course_id=course.id), teacher)
     request = certificates_pb2.GenerateCertificateRequest(course_id=course.id)
     return Did(request, student, "certificate", after={"courseId", "studentId"})
+
+
+@step
+async def revoke_certificate(stage: Stage) -> Did:
+    teacher, certificate_id = await stage.certificate()
+    reason = certificates_pb2.REVOKE_REASON_ISSUED_IN_ERROR
+    request = certificates_pb2.RevokeCertificateRequest(certificate_id=certificate_id, reason=reason, note="A mistake")
+    return Did(request, teacher, "certificate", before={"status"}, after={"status", "revokeReason"})
+
+
+@step
+async def reissue_certificate(stage: Stage) -> Did:
+    teacher, certificate_id = await stage.certificate()
+    request = certificates_pb2.ReissueCertificateRequest(certificate_id=certificate_id)
+    return Did(request, teacher, "certificate", before={"status"}, after={"status", "revokeReason", "replacedBy"})
+
+
+@step
+async def put_certificate_template(stage: Stage) -> Did:
+    teacher, course = await stage.published()
+    request = certificates_pb2.PutCertificateTemplateRequest(course_id=course.id, accent_color="#7a1f2b")
+    after = {"accentColor", "logo", "signatureName", "signatureTitle", "subtitle"}
+    return Did(request, teacher, "course", after=after)
+
+
+@step
+async def delete_certificate_template(stage: Stage) -> Did:
+    teacher, course = await stage.published()
+    await stage.world.call("PutCertificateTemplate", certificates_pb2.PutCertificateTemplateRequest(course_id=course.id), teacher)
+    before = {"accentColor", "logo", "signatureName", "signatureTitle", "subtitle"}
+    return Did(certificates_pb2.DeleteCertificateTemplateRequest(course_id=course.id), teacher, "course", before=before)
 
 
 @step

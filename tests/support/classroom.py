@@ -72,10 +72,13 @@ class Classroom:
         await self.db.execute(sql, row)
         return caller
 
-    async def run(self, request: Message, who: Caller | None = None, if_match: str | None = None) -> Any:
-        """Call the RPC whose request this is, once the contract's rules allow it."""
+    async def run(self, request: Message, who: Caller | None = None, if_match: str | None = None, key: str = "") -> Any:
+        """Call the RPC whose request this is, once the contract's rules allow it. `key`: the Idempotency-Key that the
+        feature sees; nothing is replayed here."""
         method = METHODS[type(request).__name__.removesuffix("Request")]
-        metadata = {} if if_match is None else {"if-match": if_match}
+        metadata = {
+            name: value for name, value in (("if-match", if_match), ("idempotency-key", key or None)) if value is not None
+        }
         deadline = asyncio.get_running_loop().time() + 10
         call = Call(method, metadata, "test", "127.0.0.1", self.now, deadline, caller=who)
         check_rules(request)

@@ -63,11 +63,21 @@ class GrpcDoor:
             sent.append(("authorization", f"Bearer {token}"))
         call: Any = stub(request, metadata=sent, timeout=20)
         try:
-            message = await _whole(call) if method.server_streaming else await call
+            if method.lasting:
+                message = await _first(call)
+            else:
+                message = await _whole(call) if method.server_streaming else await call
         except grpc.aio.AioRpcError as error:
             return _grpc_failure(error)
         head_and_trailer = (*await call.initial_metadata(), *await call.trailing_metadata())
         return Outcome(message, metadata={str(key): str(value) for key, value in head_and_trailer})
+
+
+async def _first(call: Any) -> Message:
+    """The first message of a stream that has no end."""
+    message: Message = await call.read()
+    call.cancel()
+    return message
 
 
 async def _whole(call: Any) -> HttpBody:
@@ -118,7 +128,7 @@ def rest_request(method: Method, request: Message) -> tuple[str, str, bytes | No
     """Verb, path with query, body and content type of a call."""
     route = method.routes[0]
     if isinstance(request, HttpBody):
-        return route.verb, route.template, request.data, request.content_type or "application/json"
+        return route.verb, route.template, request.data, request.content_type or "application/octet-stream"
     fields: dict[str, Any] = json_format.MessageToDict(request)
 
     def fill(match: re.Match[str]) -> str:

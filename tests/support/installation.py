@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from core.settings import RATES
 from tests.support.processes import Running, fetch, free_port
 
 GENEROUS = "1000000/60"
@@ -71,7 +72,7 @@ def installed(folder: Path, database_url: str, redis_url: str) -> Iterator[Insta
     ) as fakes:
         fakes.wait_until(lambda: "PAYMENT_WEBHOOK_SECRETS=" in fakes.said)
         told = [line.strip().removeprefix("export ").partition("=") for line in fakes.said.splitlines() if "export " in line]
-        limits = dict.fromkeys((f"RATE_LIMIT_{name}" for name in ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH")), GENEROUS)
+        limits = dict.fromkeys((f"RATE_LIMIT_{name}" for name in RATES), GENEROUS)
         settings = {
             **limits,
             **{name: value for name, _, value in told},

@@ -43,7 +43,8 @@ class Side:
         """What nobody of another side may ever be shown."""
         ids = self.things.ids
         student, parent = self.people["STUDENT"].user, self.people["PARENT"].user
-        return [ids["attempt_id"], ids["payment_id"], ids["certificate_id"], student.id, parent.id, student.email, parent.email]
+        things = [ids[name] for name in ("attempt_id", "payment_id", "coupon_id", "certificate_id")]
+        return [*things, student.id, parent.id, student.email, parent.email]
 
 
 def nothing() -> Things:
@@ -52,6 +53,7 @@ def nothing() -> Things:
         *COURSE_PARTS,
         "attempt_id",
         "payment_id",
+        "coupon_id",
         "student_id",
         "child_id",
         "parent_id",
@@ -82,9 +84,11 @@ async def new_side(world: World) -> Side:
     parts = _parts(course)
     attempt = await world.call("StartAttempt", quizzes_pb2.StartAttemptRequest(quiz_id=parts["quiz_id"]), student)
     payment = await world.call("CreatePayment", payments_pb2.CreatePaymentRequest(course_id=paid.id), student)
+    request = payments_pb2.CreateCouponRequest(code=f"SIDE-{student.id}", course_id=paid.id, percent=10)
+    coupon = await world.call("CreateCoupon", request, teacher)
     code = await world.call("CreateLinkCode", families_pb2.CreateLinkCodeRequest(), student)
     ids = {
-        **parts, "attempt_id": attempt.id, "payment_id": payment.id, "certificate_id": certificate.id,
+        **parts, "attempt_id": attempt.id, "payment_id": payment.id, "coupon_id": coupon.id, "certificate_id": certificate.id,
         "student_id": student.id, "child_id": student.id, "user_id": student.id, "actor_id": student.id,
         "parent_id": people["PARENT"].id, "instructor_id": teacher.id,
     }  # fmt: skip

@@ -14,6 +14,7 @@ import orjson
 from core.ids import to_bytes
 from fakes.server import WEBHOOK_SECRET
 from skillforge.v1 import courses_pb2, enrollments_pb2, payments_pb2
+from tests.support.polling import eventually
 from tests.support.world import Person, World
 
 PATH = "/payments/webhook"
@@ -44,7 +45,7 @@ class Standing(NamedTuple):
 def event(payment: payments_pb2.Payment, kind: str = "succeeded", **changes: Any) -> bytes:
     """An event about a payment, with an id of its own unless `id` is given; `changes` replace its fields, data's too."""
     data = {"paymentId": payment.id, "amountMinor": payment.amount.amount_minor, "currency": payment.amount.currency}
-    data |= {key: changes.pop(key) for key in data.keys() & changes.keys()}
+    data |= {key: changes.pop(key) for key in (*data, "refundId") if key in changes}
     body = {"id": f"evt_{payment.id}_{next(_numbers)}", "type": f"payment.{kind}", "created": int(time.time()), "data": data}
     return orjson.dumps({**body, **changes})
 
@@ -79,6 +80,17 @@ async def new_sale(world: World, price: int = 4900) -> payments_pb2.Payment:
     """An open payment of a new student for a new course."""
     course = await world.course(await world.person("INSTRUCTOR"), price=price, lectures=1, exam=False)
     return await open_payment(world, course, await world.person())
+
+
+async def pay(world: World, payment: payments_pb2.Payment, card: str = "4242424242424242") -> None:
+    """Pay at the provider's checkout, and wait until its webhook has come."""
+    status, _, _ = await world.request("POST", "", url=payment.checkout_url, json={"card": card})
+    assert status == 200
+
+    async def paid() -> bool:
+        return (await standing(world, payment)).payment == "SUCCEEDED"
+
+    await eventually(paid, bool)
 
 
 async def standing(world: World, payment: payments_pb2.Payment) -> Standing:

@@ -20,10 +20,11 @@ from cli.addresses import listen
 from cli.up import migrate
 from cli.worker import Addresses, running_core, running_gateway, running_grpc, running_remote_client
 from core.app import Core
-from core.settings import Settings, read_settings
+from core.settings import RATES, Settings, read_settings
 from fakes.server import CLERK_SECRET_KEY, PAYMENTS_API_KEY, WEBHOOK_SECRET, FakeWorld
 from skillforge.v1 import courses_pb2, identity_pb2, quizzes_pb2
 from tests.support.doors import Door, GrpcDoor, RestDoor
+from tests.support.signing import signing_pem
 
 GATEWAY_TOKEN = "a token of the tests"
 CLERK_WEBHOOK_SECRET = "whsec_c2tpbGxmb3JnZSB0ZXN0cyBzaWduIHRoaXM="
@@ -127,13 +128,13 @@ def right_answers() -> list[quizzes_pb2.Answer]:
 def world_settings(database_url: str, redis_url: str, fakes: FakeWorld, url: str, **more: str) -> Settings:
     """Settings of a test's world; generous limits unless a test sets its own."""
     generous = "1000000/60"
-    limits = ("IP", "USER", "PAYMENTS", "CERTIFICATES", "AUTH", "GUESSES", "PERSONAL_DATA")
     values = {
-        **{f"RATE_LIMIT_{name}": generous for name in limits},
+        **{f"RATE_LIMIT_{name}": generous for name in RATES},
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "DATABASE_POOL_SIZE": "8",
         "CLERK_SECRET_KEY": CLERK_SECRET_KEY,
+        "CERTIFICATE_SIGNING_KEY": signing_pem(),
         "CLERK_API_URL": fakes.url,
         "CLERK_ISSUER": fakes.url,
         "CLERK_WEBHOOK_SIGNING_SECRET": CLERK_WEBHOOK_SECRET,

@@ -13,15 +13,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given
+from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from core.certificates.keys import public_part
 from core.settings import Rate, Settings, SettingsError, load_door_settings, load_settings, read_settings
 from fakes.keys import SigningKey
+from tests.support.signing import signing_pem
 
 NEEDED = {
     "DATABASE_URL": "mysql://ada:p4ssw0rd@db.example.com/skillforge",
     "REDIS_URL": "redis://redis.example.com:6379/0",
     "CLERK_SECRET_KEY": "sk_live_abcdefgh",
+    "CERTIFICATE_SIGNING_KEY": signing_pem(),
 }
 KEY = SigningKey.generate()
 
@@ -43,9 +47,10 @@ def settings(**changes: str) -> Settings:
     return read_settings({**NEEDED, **changes})
 
 
-def test_three_are_needed_and_the_rest_has_defaults() -> None:
+def test_four_are_needed_and_the_rest_has_defaults() -> None:
     found = settings()
-    assert (found.database_url, found.redis_url, found.clerk_secret_key) == tuple(NEEDED.values())
+    assert (found.database_url, found.redis_url, found.clerk_secret_key) == tuple(NEEDED.values())[:3]
+    assert found.certificate_signing_key.startswith(b"-----BEGIN PRIVATE KEY-----\n")
     assert (found.database_pool_size, found.clerk_api_url, found.public_url) == (
         16,
         "https://api.clerk.com",
@@ -58,7 +63,7 @@ def test_three_are_needed_and_the_rest_has_defaults() -> None:
         None,
     )
     assert (found.payment_provider, found.payment_webhook_secrets) == ("none", ())
-    assert (found.rate_ip, found.rate_payments) == (Rate(1200, 60), Rate(20, 60))
+    assert (found.rates["IP"], found.rates["PAYMENTS"]) == (Rate(1200, 60), Rate(20, 60))
     assert (found.door.allowed_origins, found.door.trusted_proxy_hops) == ((), 0)
     assert (found.door.log_format, found.door.log_level) == ("text", "INFO")
 
@@ -107,7 +112,7 @@ def test_whole_numbers(value: str) -> None:
 )
 def test_rates(value: str) -> None:
     assert fault(RATE_LIMIT_USER=value) == f"RATE_LIMIT_USER must read CALLS/SECONDS, such as 600/60, not {value!r}"
-    assert settings(RATE_LIMIT_USER="5/86400").rate_user == Rate(5, 86400)
+    assert settings(RATE_LIMIT_USER="5/86400").rates["USER"] == Rate(5, 86400)
 
 
 @pytest.mark.parametrize("name", ["CLERK_API_URL", "CLERK_ISSUER", "PUBLIC_URL", "FAKE_PAYMENTS_URL"])
@@ -197,10 +202,21 @@ def test_the_webhook_secret() -> None:
 
 
 def test_a_payment_provider_needs_its_settings() -> None:
-    assert fault(PAYMENT_PROVIDER="bank") == "PAYMENT_PROVIDER must be one of 'none', 'fake', not 'bank'"
+    assert fault(PAYMENT_PROVIDER="bank") == "PAYMENT_PROVIDER must be one of 'none', 'fake', 'stripe', not 'bank'"
     assert [line.split()[0] for line in faults(PAYMENT_PROVIDER="fake")] == ["FAKE_PAYMENTS_URL", "PAYMENT_WEBHOOK_SECRETS"]
     found = settings(PAYMENT_PROVIDER="fake", FAKE_PAYMENTS_URL="http://127.0.0.1:9000", PAYMENT_WEBHOOK_SECRETS="new, old")
     assert found.payment_webhook_secrets == ("new", "old")
+
+
+def test_stripe_needs_its_settings() -> None:
+    needed = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS"]
+    assert [line.split()[0] for line in faults(PAYMENT_PROVIDER="stripe")] == needed
+    assert fault(STRIPE_SECRET_KEY="sk_test_1").startswith("STRIPE_WEBHOOK_SECRETS")
+    assert fault(STRIPE_WEBHOOK_SECRETS="whsec_1").startswith("STRIPE_SECRET_KEY")
+    found = settings(STRIPE_SECRET_KEY="sk_test_1", STRIPE_WEBHOOK_SECRETS="whsec_new, whsec_old")
+    assert (found.payment_provider, found.stripe_webhook_secrets) == ("none", ("whsec_new", "whsec_old"))
+    assert found.stripe_api_url == "https://api.stripe.com"
+    assert fault(STRIPE_API_URL="ftp://stripe").startswith("STRIPE_API_URL")
 
 
 def test_the_font_folder(tmp_path: Path) -> None:
@@ -223,6 +239,8 @@ SECRETS = {
     "FAKE_PAYMENTS_KEY": "Secret5",
     "GATEWAY_TOKEN": "Secret6",
     "SECRET_KEY": "Secret7",
+    "STRIPE_SECRET_KEY": "sk_live_Secret8",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_Secret9",
 }
 
 
@@ -261,11 +279,36 @@ def test_a_door_needs_nothing_of_the_core(monkeypatch: pytest.MonkeyPatch) -> No
 NAMES = [
     *NEEDED, "DATABASE_POOL_SIZE", "CLERK_API_URL", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_AUTHORIZED_PARTIES",
     "CLERK_WEBHOOK_SIGNING_SECRET", "PUBLIC_URL", "PAYMENT_PROVIDER", "RATE_LIMIT_IP", "GRPC_TLS_CERT", "GRPC_TLS_KEY",
-    "ALLOWED_ORIGINS", "FONT_FOLDER",
+    "ALLOWED_ORIGINS", "FONT_FOLDER", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_URL",
+    "TURN_URLS", "TURN_SECRET",
 ]  # fmt: skip
 
 
+@how(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30) | st.text(":/[]@.,0123456789ahtp", max_size=30)))
 def test_any_text_is_a_setting_or_a_fault(values: dict[str, str]) -> None:
     with contextlib.suppress(SettingsError):
         settings(**values)
+
+
+def test_turn_servers() -> None:
+    urls = "stun:stun.example.com, turn:turn.example.com:3478?transport=udp,turns:[2001:db8::1]:5349"
+    found = settings(TURN_URLS=urls, TURN_SECRET="north")
+    assert (len(found.turn_urls), found.turn_secret) == (3, "north")
+    assert settings(TURN_URLS="stun:stun.example.com").turn_secret == settings().turn_secret == ""
+    assert "TURN_SECRET is not set" in fault(TURN_URLS="turn:turn.example.com")
+    for wrong in ("turn.example.com", "https://turn.example.com", "turn:a?transport=sctp", "stun:a?transport=udp"):
+        assert "TURN_URLS must list servers" in fault(TURN_URLS=wrong, TURN_SECRET="north")
+
+
+def test_signing_keys(tmp_path: Path) -> None:
+    pem = signing_pem(1).replace("\\n", "\n")
+    path, retired = tmp_path / "key.pem", public_part(pem.encode())
+    path.write_text(pem)
+    found = settings(CERTIFICATE_SIGNING_KEY=str(path), CERTIFICATE_RETIRED_KEYS=retired.decode())
+    assert (found.certificate_signing_key, found.certificate_retired_keys) == (pem.encode(), retired.strip())
+    assert "make-signing-key" in fault(CERTIFICATE_SIGNING_KEY="")
+    for wrong in ({"CERTIFICATE_SIGNING_KEY": retired.decode()}, {"CERTIFICATE_RETIRED_KEYS": pem}):
+        told = fault(**wrong)
+        assert told.startswith(f"{next(iter(wrong))}: ")
+        assert pem.splitlines()[1] not in told

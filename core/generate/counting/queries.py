@@ -9,6 +9,7 @@ from typing import NamedTuple
 from core.db import Database, Reader
 from core.generate.plan import Plan
 from core.generate.queries import Span
+from core.payments.rules import EntryKind
 from skillforge.v1 import enrollments_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
@@ -113,7 +114,7 @@ async def active_days(db: Reader, courses: Sequence[bytes], days: Sequence[int])
 async def money(db: Reader, courses: Sequence[bytes]) -> list[Money]:
     """What came in, by course, currency and day."""
     sql = f"""
-        SELECT course_id, currency, {_DAY.format("entry_time")} AS day, CAST(SUM(paid_minor) AS SIGNED)
-        FROM ledger WHERE course_id IN %s GROUP BY course_id, currency, day
+        SELECT course_id, currency, {_DAY.format("entry_time")} AS day, CAST(SUM(amount_minor) AS SIGNED)
+        FROM payment_ledger WHERE course_id IN %s AND kind = %s GROUP BY course_id, currency, day
     """
-    return [Money(row[0], row[1], row[2], int(row[3])) for row in await db.fetch_all(sql, (courses,))]
+    return [Money(row[0], row[1], row[2], int(row[3])) for row in await db.fetch_all(sql, (courses, int(EntryKind.CHARGE)))]

@@ -12,7 +12,7 @@ from datetime import datetime
 from core.analytics import rollups
 from core.analytics.rebuild import Rebuild
 from core.analytics.recounts import kept_since
-from core.analytics.rules import Entry, Kind, Tally, day_item, day_of, entry_counts, question_item, score_range
+from core.analytics.rules import Kind, Money, Tally, day_item, day_of, money_counts, question_item, score_range
 from core.db import Database, Transaction
 from core.generate.content import exam_questions
 from core.generate.counting import queries
@@ -58,7 +58,7 @@ async def _count_new(tx: Transaction, plan: Plan, span: Span, now: datetime) -> 
     for fact in await queries.active_days(tx, courses, [*range(kept_since(today) + 1, today + 1)]):
         tally.add(fact.course_id, Kind.DAY_ACTIVE, day_item(int(fact.value)), fact.total)
     for item in await queries.money(tx, courses):
-        for (kind, key), by in entry_counts(Entry(b"", 0, item.course_id, item.currency, item.paid_minor, 0), item.day):
+        for (kind, key), by in money_counts(Money(item.course_id, item.currency, item.paid_minor, 0), item.day):
             tally.add(item.course_id, kind, key, by)
     await rollups.write(tx, tally, now)
 

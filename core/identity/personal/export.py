@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from core.db import Reader
 from core.identity.personal import queries
-from core.identity.personal.queries import Kind, Section
+from core.identity.personal.sections import ACCOUNT, SECTIONS, Kind, Section
 from core.ids import to_text
 from core.progress import stretches
 from core.times import to_timestamp
@@ -35,11 +35,11 @@ async def write(db: Reader, user_id: bytes, now: datetime) -> AsyncIterator[byte
 
 
 async def _parts(db: Reader, user_id: bytes, now: datetime) -> AsyncIterator[bytes]:
-    account = await queries.section_rows(db, queries.ACCOUNT, user_id, None)
+    account = await queries.section_rows(db, ACCOUNT, user_id, None)
     yield b'{"version":%d,"exportTime":%s' % (VERSION, orjson.dumps(_time(now)))
     for row in account:
-        yield b',"account":' + _encode(queries.ACCOUNT, row)
-    for name, sections in groupby(queries.SECTIONS, key=lambda section: section.name):
+        yield b',"account":' + _encode(ACCOUNT, row)
+    for name, sections in groupby(SECTIONS, key=lambda section: section.name):
         yield b',"%s":[' % name.encode()
         separator = b""
         for section in sections:

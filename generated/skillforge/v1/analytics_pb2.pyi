@@ -236,6 +236,7 @@ class CourseAnalytics(_message.Message):
     average_score_percent: _builtins.float
     """The average, over those enrolled who submitted any attempt, of each one's average best result; 0 without any."""
     certificates: _builtins.int
+    """Certificates in force."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreRange]:
         """Ten ranges of these results, from the lowest."""
@@ -365,6 +366,7 @@ class Overview(_message.Message):
     ended_enrollments: _builtins.int
     completions: _builtins.int
     certificates: _builtins.int
+    """Certificates in force."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleCount]: ...
     @_builtins.property

@@ -37,6 +37,70 @@ CERTIFICATE_STATUS_VALID: CertificateStatus.ValueType  # 1
 CERTIFICATE_STATUS_REVOKED: CertificateStatus.ValueType  # 2
 Global___CertificateStatus: _TypeAlias = CertificateStatus  # noqa: Y015
 
+class _RevokeReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RevokeReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RevokeReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REVOKE_REASON_UNSPECIFIED: _RevokeReason.ValueType  # 0
+    REVOKE_REASON_ISSUED_IN_ERROR: _RevokeReason.ValueType  # 1
+    REVOKE_REASON_MISCONDUCT: _RevokeReason.ValueType  # 2
+    REVOKE_REASON_HOLDER_REQUEST: _RevokeReason.ValueType  # 3
+    REVOKE_REASON_OTHER: _RevokeReason.ValueType  # 4
+    REVOKE_REASON_SUPERSEDED: _RevokeReason.ValueType  # 5
+    """It was replaced by another; nobody gives this reason, a reissue does."""
+
+class RevokeReason(_RevokeReason, metaclass=_RevokeReasonEnumTypeWrapper):
+    """Why a certificate was taken back."""
+
+REVOKE_REASON_UNSPECIFIED: RevokeReason.ValueType  # 0
+REVOKE_REASON_ISSUED_IN_ERROR: RevokeReason.ValueType  # 1
+REVOKE_REASON_MISCONDUCT: RevokeReason.ValueType  # 2
+REVOKE_REASON_HOLDER_REQUEST: RevokeReason.ValueType  # 3
+REVOKE_REASON_OTHER: RevokeReason.ValueType  # 4
+REVOKE_REASON_SUPERSEDED: RevokeReason.ValueType  # 5
+"""It was replaced by another; nobody gives this reason, a reissue does."""
+Global___RevokeReason: _TypeAlias = RevokeReason  # noqa: Y015
+
+class _FileResult:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FileResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileResult.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILE_RESULT_UNSPECIFIED: _FileResult.ValueType  # 0
+    FILE_RESULT_UNCHANGED: _FileResult.ValueType  # 1
+    """Byte by byte the file that was issued, signed by us, of a certificate in force."""
+    FILE_RESULT_CHANGED: _FileResult.ValueType  # 2
+    """It bears our signature but is not the file that was issued: it was edited, or something was added."""
+    FILE_RESULT_NOT_OURS: _FileResult.ValueType  # 3
+    """It bears no signature of ours."""
+    FILE_RESULT_REVOKED: _FileResult.ValueType  # 4
+    """The file that was issued, of a certificate that was taken back or replaced since."""
+    FILE_RESULT_UNREADABLE: _FileResult.ValueType  # 5
+    """No PDF that can be read: damaged, encrypted, or too complex to be looked at."""
+    FILE_RESULT_KEY_NOT_TRUSTED: _FileResult.ValueType  # 6
+    """The file that was issued, but the key of its signature is trusted no more."""
+
+class FileResult(_FileResult, metaclass=_FileResultEnumTypeWrapper):
+    """What became of a file that was checked."""
+
+FILE_RESULT_UNSPECIFIED: FileResult.ValueType  # 0
+FILE_RESULT_UNCHANGED: FileResult.ValueType  # 1
+"""Byte by byte the file that was issued, signed by us, of a certificate in force."""
+FILE_RESULT_CHANGED: FileResult.ValueType  # 2
+"""It bears our signature but is not the file that was issued: it was edited, or something was added."""
+FILE_RESULT_NOT_OURS: FileResult.ValueType  # 3
+"""It bears no signature of ours."""
+FILE_RESULT_REVOKED: FileResult.ValueType  # 4
+"""The file that was issued, of a certificate that was taken back or replaced since."""
+FILE_RESULT_UNREADABLE: FileResult.ValueType  # 5
+"""No PDF that can be read: damaged, encrypted, or too complex to be looked at."""
+FILE_RESULT_KEY_NOT_TRUSTED: FileResult.ValueType  # 6
+"""The file that was issued, but the key of its signature is trusted no more."""
+Global___FileResult: _TypeAlias = FileResult  # noqa: Y015
+
 @_typing.final
 class CertificateSnapshot(_message.Message):
     """What the certificate says. It never changes after the issue."""
@@ -85,6 +149,9 @@ class Certificate(_message.Message):
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     VERIFY_URL_FIELD_NUMBER: _builtins.int
     DOWNLOAD_URL_FIELD_NUMBER: _builtins.int
+    REVOKE_REASON_FIELD_NUMBER: _builtins.int
+    REVOKE_NOTE_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """"SF-", 26 random Crockford base32 characters and a check character."""
     course_id: _builtins.str
@@ -92,6 +159,12 @@ class Certificate(_message.Message):
     status: Global___CertificateStatus.ValueType
     verify_url: _builtins.str
     download_url: _builtins.str
+    revoke_reason: Global___RevokeReason.ValueType
+    """Of a revoked one."""
+    revoke_note: _builtins.str
+    """What was said to the reason; never shown to the public."""
+    replaced_by: _builtins.str
+    """The id of the certificate that was issued in its place, if any."""
     @_builtins.property
     def snapshot(self) -> Global___CertificateSnapshot: ...
     @_builtins.property
@@ -110,10 +183,13 @@ class Certificate(_message.Message):
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         verify_url: _builtins.str = ...,
         download_url: _builtins.str = ...,
+        revoke_reason: Global___RevokeReason.ValueType = ...,
+        revoke_note: _builtins.str = ...,
+        replaced_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["issue_time", b"issue_time", "revoke_time", b"revoke_time", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id", "download_url", b"download_url", "id", b"id", "issue_time", b"issue_time", "revoke_time", b"revoke_time", "snapshot", b"snapshot", "status", b"status", "student_id", b"student_id", "verify_url", b"verify_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id", "download_url", b"download_url", "id", b"id", "issue_time", b"issue_time", "replaced_by", b"replaced_by", "revoke_note", b"revoke_note", "revoke_reason", b"revoke_reason", "revoke_time", b"revoke_time", "snapshot", b"snapshot", "status", b"status", "student_id", b"student_id", "verify_url", b"verify_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -231,16 +307,33 @@ class VerifyCertificateResponse(_message.Message):
     CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
     ISSUE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_REASON_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_URL_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    BADGE_URL_FIELD_NUMBER: _builtins.int
     valid: _builtins.bool
     """Genuine and in force."""
     status: Global___CertificateStatus.ValueType
     certificate_id: _builtins.str
+    revoke_reason: Global___RevokeReason.ValueType
+    """Of a revoked one."""
+    replaced_by: _builtins.str
+    """The certificate that was issued in its place, if any, and where that is verified."""
+    replacement_url: _builtins.str
+    key_id: _builtins.str
+    """The key that signs, as found in the set of keys: its address."""
+    badge_url: _builtins.str
+    """Where its Open Badges credential is; empty for a revoked one."""
     @_builtins.property
     def snapshot(self) -> Global___CertificateSnapshot: ...
     @_builtins.property
     def issue_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def issuer(self) -> Global___Issuer: ...
     def __init__(
         self,
         *,
@@ -250,11 +343,448 @@ class VerifyCertificateResponse(_message.Message):
         certificate_id: _builtins.str = ...,
         issue_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_reason: Global___RevokeReason.ValueType = ...,
+        replaced_by: _builtins.str = ...,
+        replacement_url: _builtins.str = ...,
+        issuer: Global___Issuer | None = ...,
+        key_id: _builtins.str = ...,
+        badge_url: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["issue_time", b"issue_time", "revoke_time", b"revoke_time", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issue_time", b"issue_time", "issuer", b"issuer", "revoke_time", b"revoke_time", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id", "issue_time", b"issue_time", "revoke_time", b"revoke_time", "snapshot", b"snapshot", "status", b"status", "valid", b"valid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["badge_url", b"badge_url", "certificate_id", b"certificate_id", "issue_time", b"issue_time", "issuer", b"issuer", "key_id", b"key_id", "replaced_by", b"replaced_by", "replacement_url", b"replacement_url", "revoke_reason", b"revoke_reason", "revoke_time", b"revoke_time", "snapshot", b"snapshot", "status", b"status", "valid", b"valid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyCertificateResponse: _TypeAlias = VerifyCertificateResponse  # noqa: Y015
+
+@_typing.final
+class Issuer(_message.Message):
+    """Who stands behind the certificates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    KEYS_URL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The address of its profile, which is its id in badges."""
+    name: _builtins.str
+    url: _builtins.str
+    keys_url: _builtins.str
+    """The address of its public keys."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        url: _builtins.str = ...,
+        keys_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "keys_url", b"keys_url", "name", b"name", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Issuer: _TypeAlias = Issuer  # noqa: Y015
+
+@_typing.final
+class CheckCertificateFileResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_VALID_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ISSUE_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    REVOKE_REASON_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
+    VERIFY_URL_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SIGNATURE_COUNT_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    result: Global___FileResult.ValueType
+    signature_valid: _builtins.bool
+    """A signature by one of our keys is in the file, and what it covers was not altered."""
+    certificate_id: _builtins.str
+    """The certificate the file is, was made from, or names; empty: none that was ever issued."""
+    status: Global___CertificateStatus.ValueType
+    revoke_reason: Global___RevokeReason.ValueType
+    replaced_by: _builtins.str
+    verify_url: _builtins.str
+    key_id: _builtins.str
+    """The key of our signature in the file: its address. Empty: there is none."""
+    signature_count: _builtins.int
+    """How many signatures the file holds, ours and others'."""
+    detail: _builtins.str
+    """The result in a sentence."""
+    @_builtins.property
+    def snapshot(self) -> Global___CertificateSnapshot:
+        """What that certificate says in truth. Only with a file that bears our signature or is the one issued."""
+
+    @_builtins.property
+    def issue_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def revoke_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        result: Global___FileResult.ValueType = ...,
+        signature_valid: _builtins.bool = ...,
+        certificate_id: _builtins.str = ...,
+        snapshot: Global___CertificateSnapshot | None = ...,
+        status: Global___CertificateStatus.ValueType = ...,
+        issue_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        revoke_reason: Global___RevokeReason.ValueType = ...,
+        replaced_by: _builtins.str = ...,
+        verify_url: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        signature_count: _builtins.int = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issue_time", b"issue_time", "revoke_time", b"revoke_time", "snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id", "detail", b"detail", "issue_time", b"issue_time", "key_id", b"key_id", "replaced_by", b"replaced_by", "result", b"result", "revoke_reason", b"revoke_reason", "revoke_time", b"revoke_time", "signature_count", b"signature_count", "signature_valid", b"signature_valid", "snapshot", b"snapshot", "status", b"status", "verify_url", b"verify_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCertificateFileResponse: _TypeAlias = CheckCertificateFileResponse  # noqa: Y015
+
+@_typing.final
+class GetBadgeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
+    certificate_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        certificate_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBadgeRequest: _TypeAlias = GetBadgeRequest  # noqa: Y015
+
+@_typing.final
+class GetBadgeStatusRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
+    certificate_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        certificate_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBadgeStatusRequest: _TypeAlias = GetBadgeStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetIssuerRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIssuerRequest: _TypeAlias = GetIssuerRequest  # noqa: Y015
+
+@_typing.final
+class GetSigningKeysRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSigningKeysRequest: _TypeAlias = GetSigningKeysRequest  # noqa: Y015
+
+@_typing.final
+class GetSigningKeyRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """The key's RFC 7638 thumbprint."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSigningKeyRequest: _TypeAlias = GetSigningKeyRequest  # noqa: Y015
+
+@_typing.final
+class JsonWebKey(_message.Message):
+    """An RSA public key (RFC 7517, RFC 7518)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KTY_FIELD_NUMBER: _builtins.int
+    KID_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    ALG_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    E_FIELD_NUMBER: _builtins.int
+    kty: _builtins.str
+    kid: _builtins.str
+    use: _builtins.str
+    alg: _builtins.str
+    n: _builtins.str
+    e: _builtins.str
+    def __init__(
+        self,
+        *,
+        kty: _builtins.str = ...,
+        kid: _builtins.str = ...,
+        use: _builtins.str = ...,
+        alg: _builtins.str = ...,
+        n: _builtins.str = ...,
+        e: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alg", b"alg", "e", b"e", "kid", b"kid", "kty", b"kty", "n", b"n", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JsonWebKey: _TypeAlias = JsonWebKey  # noqa: Y015
+
+@_typing.final
+class JsonWebKeySet(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___JsonWebKey]: ...
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[Global___JsonWebKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JsonWebKeySet: _TypeAlias = JsonWebKeySet  # noqa: Y015
+
+@_typing.final
+class RevokeCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    certificate_id: _builtins.str
+    reason: Global___RevokeReason.ValueType
+    """Everybody is told who verifies the certificate."""
+    note: _builtins.str
+    """More about it, for the student and the records."""
+    def __init__(
+        self,
+        *,
+        certificate_id: _builtins.str = ...,
+        reason: Global___RevokeReason.ValueType = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id", "note", b"note", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevokeCertificateRequest: _TypeAlias = RevokeCertificateRequest  # noqa: Y015
+
+@_typing.final
+class ReissueCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_ID_FIELD_NUMBER: _builtins.int
+    certificate_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        certificate_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReissueCertificateRequest: _TypeAlias = ReissueCertificateRequest  # noqa: Y015
+
+@_typing.final
+class CertificateTemplate(_message.Message):
+    """What a course's certificates look like."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    ACCENT_COLOR_FIELD_NUMBER: _builtins.int
+    LOGO_FIELD_NUMBER: _builtins.int
+    SIGNATURE_NAME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_TITLE_FIELD_NUMBER: _builtins.int
+    SUBTITLE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    accent_color: _builtins.str
+    """"#rrggbb": the colour of title, frame and seal."""
+    logo: _builtins.bytes
+    """A PNG or JPEG, as it was made fit; empty: none."""
+    signature_name: _builtins.str
+    """Who signs; empty: the course's instructor."""
+    signature_title: _builtins.str
+    """What the signer is; empty: "Instructor"."""
+    subtitle: _builtins.str
+    """A line under the course's title."""
+    etag: _builtins.str
+    """"0" while nobody chose a look."""
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+        accent_color: _builtins.str = ...,
+        logo: _builtins.bytes = ...,
+        signature_name: _builtins.str = ...,
+        signature_title: _builtins.str = ...,
+        subtitle: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accent_color", b"accent_color", "course_id", b"course_id", "etag", b"etag", "logo", b"logo", "signature_name", b"signature_name", "signature_title", b"signature_title", "subtitle", b"subtitle", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CertificateTemplate: _TypeAlias = CertificateTemplate  # noqa: Y015
+
+@_typing.final
+class GetCertificateTemplateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateTemplateRequest: _TypeAlias = GetCertificateTemplateRequest  # noqa: Y015
+
+@_typing.final
+class PutCertificateTemplateRequest(_message.Message):
+    """The whole look: what is left out is as the platform has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    ACCENT_COLOR_FIELD_NUMBER: _builtins.int
+    LOGO_FIELD_NUMBER: _builtins.int
+    SIGNATURE_NAME_FIELD_NUMBER: _builtins.int
+    SIGNATURE_TITLE_FIELD_NUMBER: _builtins.int
+    SUBTITLE_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    accent_color: _builtins.str
+    """"#rrggbb". A colour too light for text is darkened where it colours text."""
+    logo: _builtins.bytes
+    """A PNG or JPEG of up to 512 KiB, 3000 pixels a side and 4 million in all. It is made smaller where it is larger than printed."""
+    signature_name: _builtins.str
+    signature_title: _builtins.str
+    subtitle: _builtins.str
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+        accent_color: _builtins.str = ...,
+        logo: _builtins.bytes = ...,
+        signature_name: _builtins.str = ...,
+        signature_title: _builtins.str = ...,
+        subtitle: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accent_color", b"accent_color", "course_id", b"course_id", "logo", b"logo", "signature_name", b"signature_name", "signature_title", b"signature_title", "subtitle", b"subtitle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutCertificateTemplateRequest: _TypeAlias = PutCertificateTemplateRequest  # noqa: Y015
+
+@_typing.final
+class DeleteCertificateTemplateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteCertificateTemplateRequest: _TypeAlias = DeleteCertificateTemplateRequest  # noqa: Y015
+
+@_typing.final
+class PreviewCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COURSE_ID_FIELD_NUMBER: _builtins.int
+    course_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        course_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["course_id", b"course_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewCertificateRequest: _TypeAlias = PreviewCertificateRequest  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from skillforge.v1 import certificates_pb2 as skillforge_dot_v1_dot_certificates__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -56,6 +57,66 @@ class CertificatesServiceStub:
                 request_serializer=skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateRequest.SerializeToString,
                 response_deserializer=skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateResponse.FromString,
                 _registered_method=True)
+        self.CheckCertificateFile = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/CheckCertificateFile',
+                request_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.CheckCertificateFileResponse.FromString,
+                _registered_method=True)
+        self.GetBadge = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetBadge',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetBadgeRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetBadgeStatus = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetBadgeStatus',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetBadgeStatusRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetIssuer = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetIssuer',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetIssuerRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
+        self.GetSigningKeys = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetSigningKeys',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetSigningKeysRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.JsonWebKeySet.FromString,
+                _registered_method=True)
+        self.GetSigningKey = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetSigningKey',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetSigningKeyRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.JsonWebKey.FromString,
+                _registered_method=True)
+        self.RevokeCertificate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/RevokeCertificate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.RevokeCertificateRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.Certificate.FromString,
+                _registered_method=True)
+        self.ReissueCertificate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/ReissueCertificate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.ReissueCertificateRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.Certificate.FromString,
+                _registered_method=True)
+        self.GetCertificateTemplate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/GetCertificateTemplate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.GetCertificateTemplateRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.FromString,
+                _registered_method=True)
+        self.PutCertificateTemplate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/PutCertificateTemplate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.PutCertificateTemplateRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.FromString,
+                _registered_method=True)
+        self.DeleteCertificateTemplate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/DeleteCertificateTemplate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.DeleteCertificateTemplateRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.PreviewCertificate = channel.unary_unary(
+                '/skillforge.v1.CertificatesService/PreviewCertificate',
+                request_serializer=skillforge_dot_v1_dot_certificates__pb2.PreviewCertificateRequest.SerializeToString,
+                response_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                _registered_method=True)
 
 
 class CertificatesServiceServicer:
@@ -91,6 +152,91 @@ class CertificatesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckCertificateFile(self, request, context):
+        """Whether a PDF of up to 5 MiB is a certificate as it was issued. Over HTTP also as a form's file.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBadge(self, request, context):
+        """The certificate as an Open Badges 3.0 credential: a JWT (VC-JWT, RS256) for anybody's wallet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBadgeStatus(self, request, context):
+        """Whether the badge is revoked: a Bitstring Status List of the W3C, as a JWT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIssuer(self, request, context):
+        """Who issues the certificates: an Open Badges 3.0 profile, as JSON-LD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSigningKeys(self, request, context):
+        """The public keys of badges and PDFs (RFC 7517): the one in use, then earlier ones, whose signatures stay valid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSigningKey(self, request, context):
+        """One of the public keys; its address is the `kid` of the badges it signed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeCertificate(self, request, context):
+        """Take a certificate back. A repeat changes nothing. Refused for one that was replaced: its replacement counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReissueCertificate(self, request, context):
+        """Issue a certificate anew, with the student's present name, in the place of one that is wrong or was revoked, which
+        then is revoked for good (201; 200 with the same replacement ever after).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCertificateTemplate(self, request, context):
+        """What the course's certificates look like from now on; the platform's own look where nobody chose another.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutCertificateTemplate(self, request, context):
+        """Choose what certificates look like that are issued from now on. Those issued before keep their look.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCertificateTemplate(self, request, context):
+        """Go back to the platform's own look, for certificates issued from now on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewCertificate(self, request, context):
+        """A PDF of what the course's next certificate will look like, marked as a specimen and not signed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CertificatesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +259,66 @@ def add_CertificatesServiceServicer_to_server(servicer, server):
                     servicer.VerifyCertificate,
                     request_deserializer=skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateRequest.FromString,
                     response_serializer=skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateResponse.SerializeToString,
+            ),
+            'CheckCertificateFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckCertificateFile,
+                    request_deserializer=google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.CheckCertificateFileResponse.SerializeToString,
+            ),
+            'GetBadge': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBadge,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetBadgeRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetBadgeStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBadgeStatus,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetBadgeStatusRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetIssuer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIssuer,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetIssuerRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            ),
+            'GetSigningKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSigningKeys,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetSigningKeysRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.JsonWebKeySet.SerializeToString,
+            ),
+            'GetSigningKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSigningKey,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetSigningKeyRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.JsonWebKey.SerializeToString,
+            ),
+            'RevokeCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeCertificate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.RevokeCertificateRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.Certificate.SerializeToString,
+            ),
+            'ReissueCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReissueCertificate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.ReissueCertificateRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.Certificate.SerializeToString,
+            ),
+            'GetCertificateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCertificateTemplate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.GetCertificateTemplateRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.SerializeToString,
+            ),
+            'PutCertificateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutCertificateTemplate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.PutCertificateTemplateRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.SerializeToString,
+            ),
+            'DeleteCertificateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCertificateTemplate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.DeleteCertificateTemplateRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'PreviewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewCertificate,
+                    request_deserializer=skillforge_dot_v1_dot_certificates__pb2.PreviewCertificateRequest.FromString,
+                    response_serializer=google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +430,330 @@ class CertificatesService:
             '/skillforge.v1.CertificatesService/VerifyCertificate',
             skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateRequest.SerializeToString,
             skillforge_dot_v1_dot_certificates__pb2.VerifyCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckCertificateFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/CheckCertificateFile',
+            google_dot_api_dot_httpbody__pb2.HttpBody.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.CheckCertificateFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBadge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetBadge',
+            skillforge_dot_v1_dot_certificates__pb2.GetBadgeRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBadgeStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetBadgeStatus',
+            skillforge_dot_v1_dot_certificates__pb2.GetBadgeStatusRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIssuer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetIssuer',
+            skillforge_dot_v1_dot_certificates__pb2.GetIssuerRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSigningKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetSigningKeys',
+            skillforge_dot_v1_dot_certificates__pb2.GetSigningKeysRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.JsonWebKeySet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSigningKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetSigningKey',
+            skillforge_dot_v1_dot_certificates__pb2.GetSigningKeyRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.JsonWebKey.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/RevokeCertificate',
+            skillforge_dot_v1_dot_certificates__pb2.RevokeCertificateRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.Certificate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReissueCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/ReissueCertificate',
+            skillforge_dot_v1_dot_certificates__pb2.ReissueCertificateRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.Certificate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCertificateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/GetCertificateTemplate',
+            skillforge_dot_v1_dot_certificates__pb2.GetCertificateTemplateRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutCertificateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/PutCertificateTemplate',
+            skillforge_dot_v1_dot_certificates__pb2.PutCertificateTemplateRequest.SerializeToString,
+            skillforge_dot_v1_dot_certificates__pb2.CertificateTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCertificateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/DeleteCertificateTemplate',
+            skillforge_dot_v1_dot_certificates__pb2.DeleteCertificateTemplateRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CertificatesService/PreviewCertificate',
+            skillforge_dot_v1_dot_certificates__pb2.PreviewCertificateRequest.SerializeToString,
+            google_dot_api_dot_httpbody__pb2.HttpBody.FromString,
             options,
             channel_credentials,
             insecure,

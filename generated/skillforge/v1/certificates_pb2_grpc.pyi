@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from skillforge.v1 import certificates_pb2 as _certificates_pb2
 import abc as _abc_1
@@ -44,6 +45,32 @@ class CertificatesServiceStub:
     """The PDF: for the student, a linked parent, the course's instructor and admins."""
     VerifyCertificate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.VerifyCertificateRequest, _certificates_pb2.VerifyCertificateResponse]
     """Whether a certificate is genuine and in force, and what it said when it was issued."""
+    CheckCertificateFile: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _certificates_pb2.CheckCertificateFileResponse]
+    """Whether a PDF of up to 5 MiB is a certificate as it was issued. Over HTTP also as a form's file."""
+    GetBadge: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetBadgeRequest, _httpbody_pb2.HttpBody]
+    """The certificate as an Open Badges 3.0 credential: a JWT (VC-JWT, RS256) for anybody's wallet."""
+    GetBadgeStatus: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetBadgeStatusRequest, _httpbody_pb2.HttpBody]
+    """Whether the badge is revoked: a Bitstring Status List of the W3C, as a JWT."""
+    GetIssuer: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetIssuerRequest, _httpbody_pb2.HttpBody]
+    """Who issues the certificates: an Open Badges 3.0 profile, as JSON-LD."""
+    GetSigningKeys: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetSigningKeysRequest, _certificates_pb2.JsonWebKeySet]
+    """The public keys of badges and PDFs (RFC 7517): the one in use, then earlier ones, whose signatures stay valid."""
+    GetSigningKey: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetSigningKeyRequest, _certificates_pb2.JsonWebKey]
+    """One of the public keys; its address is the `kid` of the badges it signed."""
+    RevokeCertificate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.RevokeCertificateRequest, _certificates_pb2.Certificate]
+    """Take a certificate back. A repeat changes nothing. Refused for one that was replaced: its replacement counts."""
+    ReissueCertificate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.ReissueCertificateRequest, _certificates_pb2.Certificate]
+    """Issue a certificate anew, with the student's present name, in the place of one that is wrong or was revoked, which
+    then is revoked for good (201; 200 with the same replacement ever after).
+    """
+    GetCertificateTemplate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.GetCertificateTemplateRequest, _certificates_pb2.CertificateTemplate]
+    """What the course's certificates look like from now on; the platform's own look where nobody chose another."""
+    PutCertificateTemplate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.PutCertificateTemplateRequest, _certificates_pb2.CertificateTemplate]
+    """Choose what certificates look like that are issued from now on. Those issued before keep their look."""
+    DeleteCertificateTemplate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.DeleteCertificateTemplateRequest, _empty_pb2.Empty]
+    """Go back to the platform's own look, for certificates issued from now on."""
+    PreviewCertificate: _grpc.UnaryUnaryMultiCallable[_certificates_pb2.PreviewCertificateRequest, _httpbody_pb2.HttpBody]
+    """A PDF of what the course's next certificate will look like, marked as a specimen and not signed."""
 
 @_typing.type_check_only
 class CertificatesServiceAsyncStub(CertificatesServiceStub):
@@ -60,6 +87,32 @@ class CertificatesServiceAsyncStub(CertificatesServiceStub):
     """The PDF: for the student, a linked parent, the course's instructor and admins."""
     VerifyCertificate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.VerifyCertificateRequest, _certificates_pb2.VerifyCertificateResponse]  # type: ignore[assignment]
     """Whether a certificate is genuine and in force, and what it said when it was issued."""
+    CheckCertificateFile: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _certificates_pb2.CheckCertificateFileResponse]  # type: ignore[assignment]
+    """Whether a PDF of up to 5 MiB is a certificate as it was issued. Over HTTP also as a form's file."""
+    GetBadge: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetBadgeRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """The certificate as an Open Badges 3.0 credential: a JWT (VC-JWT, RS256) for anybody's wallet."""
+    GetBadgeStatus: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetBadgeStatusRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Whether the badge is revoked: a Bitstring Status List of the W3C, as a JWT."""
+    GetIssuer: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetIssuerRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """Who issues the certificates: an Open Badges 3.0 profile, as JSON-LD."""
+    GetSigningKeys: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetSigningKeysRequest, _certificates_pb2.JsonWebKeySet]  # type: ignore[assignment]
+    """The public keys of badges and PDFs (RFC 7517): the one in use, then earlier ones, whose signatures stay valid."""
+    GetSigningKey: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetSigningKeyRequest, _certificates_pb2.JsonWebKey]  # type: ignore[assignment]
+    """One of the public keys; its address is the `kid` of the badges it signed."""
+    RevokeCertificate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.RevokeCertificateRequest, _certificates_pb2.Certificate]  # type: ignore[assignment]
+    """Take a certificate back. A repeat changes nothing. Refused for one that was replaced: its replacement counts."""
+    ReissueCertificate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.ReissueCertificateRequest, _certificates_pb2.Certificate]  # type: ignore[assignment]
+    """Issue a certificate anew, with the student's present name, in the place of one that is wrong or was revoked, which
+    then is revoked for good (201; 200 with the same replacement ever after).
+    """
+    GetCertificateTemplate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.GetCertificateTemplateRequest, _certificates_pb2.CertificateTemplate]  # type: ignore[assignment]
+    """What the course's certificates look like from now on; the platform's own look where nobody chose another."""
+    PutCertificateTemplate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.PutCertificateTemplateRequest, _certificates_pb2.CertificateTemplate]  # type: ignore[assignment]
+    """Choose what certificates look like that are issued from now on. Those issued before keep their look."""
+    DeleteCertificateTemplate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.DeleteCertificateTemplateRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Go back to the platform's own look, for certificates issued from now on."""
+    PreviewCertificate: _aio.UnaryUnaryMultiCallable[_certificates_pb2.PreviewCertificateRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
+    """A PDF of what the course's next certificate will look like, marked as a specimen and not signed."""
 
 class CertificatesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Proof of a completed course. Issued by itself when every lecture is complete and the exam is passed."""
@@ -97,5 +150,103 @@ class CertificatesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_certificates_pb2.VerifyCertificateResponse, _abc.Awaitable[_certificates_pb2.VerifyCertificateResponse]]:
         """Whether a certificate is genuine and in force, and what it said when it was issued."""
+
+    @_abc_1.abstractmethod
+    def CheckCertificateFile(
+        self,
+        request: _httpbody_pb2.HttpBody,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.CheckCertificateFileResponse, _abc.Awaitable[_certificates_pb2.CheckCertificateFileResponse]]:
+        """Whether a PDF of up to 5 MiB is a certificate as it was issued. Over HTTP also as a form's file."""
+
+    @_abc_1.abstractmethod
+    def GetBadge(
+        self,
+        request: _certificates_pb2.GetBadgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """The certificate as an Open Badges 3.0 credential: a JWT (VC-JWT, RS256) for anybody's wallet."""
+
+    @_abc_1.abstractmethod
+    def GetBadgeStatus(
+        self,
+        request: _certificates_pb2.GetBadgeStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Whether the badge is revoked: a Bitstring Status List of the W3C, as a JWT."""
+
+    @_abc_1.abstractmethod
+    def GetIssuer(
+        self,
+        request: _certificates_pb2.GetIssuerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """Who issues the certificates: an Open Badges 3.0 profile, as JSON-LD."""
+
+    @_abc_1.abstractmethod
+    def GetSigningKeys(
+        self,
+        request: _certificates_pb2.GetSigningKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.JsonWebKeySet, _abc.Awaitable[_certificates_pb2.JsonWebKeySet]]:
+        """The public keys of badges and PDFs (RFC 7517): the one in use, then earlier ones, whose signatures stay valid."""
+
+    @_abc_1.abstractmethod
+    def GetSigningKey(
+        self,
+        request: _certificates_pb2.GetSigningKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.JsonWebKey, _abc.Awaitable[_certificates_pb2.JsonWebKey]]:
+        """One of the public keys; its address is the `kid` of the badges it signed."""
+
+    @_abc_1.abstractmethod
+    def RevokeCertificate(
+        self,
+        request: _certificates_pb2.RevokeCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.Certificate, _abc.Awaitable[_certificates_pb2.Certificate]]:
+        """Take a certificate back. A repeat changes nothing. Refused for one that was replaced: its replacement counts."""
+
+    @_abc_1.abstractmethod
+    def ReissueCertificate(
+        self,
+        request: _certificates_pb2.ReissueCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.Certificate, _abc.Awaitable[_certificates_pb2.Certificate]]:
+        """Issue a certificate anew, with the student's present name, in the place of one that is wrong or was revoked, which
+        then is revoked for good (201; 200 with the same replacement ever after).
+        """
+
+    @_abc_1.abstractmethod
+    def GetCertificateTemplate(
+        self,
+        request: _certificates_pb2.GetCertificateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.CertificateTemplate, _abc.Awaitable[_certificates_pb2.CertificateTemplate]]:
+        """What the course's certificates look like from now on; the platform's own look where nobody chose another."""
+
+    @_abc_1.abstractmethod
+    def PutCertificateTemplate(
+        self,
+        request: _certificates_pb2.PutCertificateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificates_pb2.CertificateTemplate, _abc.Awaitable[_certificates_pb2.CertificateTemplate]]:
+        """Choose what certificates look like that are issued from now on. Those issued before keep their look."""
+
+    @_abc_1.abstractmethod
+    def DeleteCertificateTemplate(
+        self,
+        request: _certificates_pb2.DeleteCertificateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Go back to the platform's own look, for certificates issued from now on."""
+
+    @_abc_1.abstractmethod
+    def PreviewCertificate(
+        self,
+        request: _certificates_pb2.PreviewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
+        """A PDF of what the course's next certificate will look like, marked as a specimen and not signed."""
 
 def add_CertificatesServiceServicer_to_server(servicer: CertificatesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -80,8 +80,33 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CERTIFICATE_ID_MALFORMED: _ErrorReason.ValueType  # 76
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 77
     ERROR_REASON_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 78
+    ERROR_REASON_COUPON_CODE_TAKEN: _ErrorReason.ValueType  # 79
+    ERROR_REASON_COUPON_USED_UP: _ErrorReason.ValueType  # 80
+    ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 81
+    ERROR_REASON_REFUND_TOO_LARGE: _ErrorReason.ValueType  # 82
+    ERROR_REASON_REFUND_REFUSED: _ErrorReason.ValueType  # 83
+    ERROR_REASON_PRICE_NOT_PAYABLE: _ErrorReason.ValueType  # 84
     ERROR_REASON_LINK_CODE_INVALID: _ErrorReason.ValueType  # 90
     ERROR_REASON_COURSES_WITH_STUDENTS: _ErrorReason.ValueType  # 110
+    ERROR_REASON_LOGO_INVALID: _ErrorReason.ValueType  # 120
+    ERROR_REASON_RANGE_NOT_SATISFIABLE: _ErrorReason.ValueType  # 121
+    ERROR_REASON_CERTIFICATE_REPLACED: _ErrorReason.ValueType  # 125
+    ERROR_REASON_USER_BLOCKED: _ErrorReason.ValueType  # 130
+    ERROR_REASON_MAY_NOT_CALL: _ErrorReason.ValueType  # 150
+    """Calls'."""
+    ERROR_REASON_IN_ANOTHER_CALL: _ErrorReason.ValueType  # 151
+    ERROR_REASON_ALREADY_ANSWERED: _ErrorReason.ValueType  # 152
+    ERROR_REASON_NOT_IN_CALL: _ErrorReason.ValueType  # 153
+    ERROR_REASON_CALL_NOT_ANSWERED: _ErrorReason.ValueType  # 154
+    ERROR_REASON_CALL_ENDED: _ErrorReason.ValueType  # 155
+    ERROR_REASON_ORIGIN_NOT_ALLOWED: _ErrorReason.ValueType  # 170
+    """Realtime's."""
+    ERROR_REASON_TICKET_INVALID: _ErrorReason.ValueType  # 171
+    ERROR_REASON_TOO_MANY_SOCKETS: _ErrorReason.ValueType  # 172
+    ERROR_REASON_NOT_CONNECTED: _ErrorReason.ValueType  # 173
+    ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 174
+    ERROR_REASON_MESSAGE_ID_REUSED: _ErrorReason.ValueType  # 131
+    ERROR_REASON_MAY_NOT_WRITE: _ErrorReason.ValueType  # 132
     ERROR_REASON_ACCOUNT_ERASED: _ErrorReason.ValueType  # 112
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -147,7 +172,32 @@ ERROR_REASON_COURSE_NOT_COMPLETED: ErrorReason.ValueType  # 75
 ERROR_REASON_CERTIFICATE_ID_MALFORMED: ErrorReason.ValueType  # 76
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 77
 ERROR_REASON_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 78
+ERROR_REASON_COUPON_CODE_TAKEN: ErrorReason.ValueType  # 79
+ERROR_REASON_COUPON_USED_UP: ErrorReason.ValueType  # 80
+ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 81
+ERROR_REASON_REFUND_TOO_LARGE: ErrorReason.ValueType  # 82
+ERROR_REASON_REFUND_REFUSED: ErrorReason.ValueType  # 83
+ERROR_REASON_PRICE_NOT_PAYABLE: ErrorReason.ValueType  # 84
 ERROR_REASON_LINK_CODE_INVALID: ErrorReason.ValueType  # 90
 ERROR_REASON_COURSES_WITH_STUDENTS: ErrorReason.ValueType  # 110
+ERROR_REASON_LOGO_INVALID: ErrorReason.ValueType  # 120
+ERROR_REASON_RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 121
+ERROR_REASON_CERTIFICATE_REPLACED: ErrorReason.ValueType  # 125
+ERROR_REASON_USER_BLOCKED: ErrorReason.ValueType  # 130
+ERROR_REASON_MAY_NOT_CALL: ErrorReason.ValueType  # 150
+"""Calls'."""
+ERROR_REASON_IN_ANOTHER_CALL: ErrorReason.ValueType  # 151
+ERROR_REASON_ALREADY_ANSWERED: ErrorReason.ValueType  # 152
+ERROR_REASON_NOT_IN_CALL: ErrorReason.ValueType  # 153
+ERROR_REASON_CALL_NOT_ANSWERED: ErrorReason.ValueType  # 154
+ERROR_REASON_CALL_ENDED: ErrorReason.ValueType  # 155
+ERROR_REASON_ORIGIN_NOT_ALLOWED: ErrorReason.ValueType  # 170
+"""Realtime's."""
+ERROR_REASON_TICKET_INVALID: ErrorReason.ValueType  # 171
+ERROR_REASON_TOO_MANY_SOCKETS: ErrorReason.ValueType  # 172
+ERROR_REASON_NOT_CONNECTED: ErrorReason.ValueType  # 173
+ERROR_REASON_DRAINING: ErrorReason.ValueType  # 174
+ERROR_REASON_MESSAGE_ID_REUSED: ErrorReason.ValueType  # 131
+ERROR_REASON_MAY_NOT_WRITE: ErrorReason.ValueType  # 132
 ERROR_REASON_ACCOUNT_ERASED: ErrorReason.ValueType  # 112
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -271,7 +271,7 @@ class ChildCourse(_message.Message):
     lectures_completed: _builtins.int
     lectures_total: _builtins.int
     certificate_id: _builtins.str
-    """Empty: none issued."""
+    """The certificate that stands for the course, also when it was revoked. Empty: none issued."""
     @_builtins.property
     def enroll_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

@@ -68,7 +68,9 @@ class IdentityServiceStub:
       attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
                            pointsPossible, percent, passed, answers[]}
       payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                           checkoutUrl, createTime, updateTime, expireTime}
+                           checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+      paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+      couponUses[]        {couponId, code, uses}
       certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
                            issueTime, revokeTime}
       familyLinks[]       {parentId, childId, createTime}
@@ -81,6 +83,8 @@ class IdentityServiceStub:
       lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
                            updateTime}
       quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+      coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                           maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
       complete            true
 
     Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
@@ -138,7 +142,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
       attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
                            pointsPossible, percent, passed, answers[]}
       payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                           checkoutUrl, createTime, updateTime, expireTime}
+                           checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+      paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+      couponUses[]        {couponId, code, uses}
       certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
                            issueTime, revokeTime}
       familyLinks[]       {parentId, childId, createTime}
@@ -151,6 +157,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
       lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
                            updateTime}
       quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+      coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                           maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
       complete            true
 
     Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
@@ -253,7 +261,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
           attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
                                pointsPossible, percent, passed, answers[]}
           payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                               checkoutUrl, createTime, updateTime, expireTime}
+                               checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+          paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+          couponUses[]        {couponId, code, uses}
           certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
                                issueTime, revokeTime}
           familyLinks[]       {parentId, childId, createTime}
@@ -266,6 +276,8 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
           lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
                                updateTime}
           quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+          coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                               maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
           complete            true
 
         Ids, times and enums are written as everywhere in the contract; a value that is not set is null.

@@ -25,12 +25,13 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from skillforge.options.v1 import options_pb2 as skillforge_dot_options_dot_v1_dot_options__pb2
 from skillforge.v1 import courses_pb2 as skillforge_dot_v1_dot_courses__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cskillforge/v1/payments.proto\x12\rskillforge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#skillforge/options/v1/options.proto\x1a\x1bskillforge/v1/courses.proto\"\xcb\x02\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcourse_id\x18\x02 \x01(\t\x12\x12\n\nstudent_id\x18\x03 \x01(\t\x12$\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x14.skillforge.v1.Money\x12,\n\x06status\x18\x05 \x01(\x0e\x32\x1c.skillforge.v1.PaymentStatus\x12\x14\n\x0c\x63heckout_url\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x14\x43reatePaymentRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x0b\x63oupon_code\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\"1\n\x1dReceivePaymentWebhookResponse\x12\x10\n\x08received\x18\x01 \x01(\x08\"1\n\x11GetPaymentRequest\x12\x1c\n\npayment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"p\n\x13ListPaymentsRequest\x12\x1f\n\nstudent_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"Y\n\x14ListPaymentsResponse\x12(\n\x08payments\x18\x01 \x03(\x0b\x32\x16.skillforge.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xe4\x01\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x1c\n\x18PAYMENT_STATUS_SUCCEEDED\x10\x02\x12\x19\n\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\x04\x12%\n!PAYMENT_STATUS_PARTIALLY_REFUNDED\x10\x05\x12\x1a\n\x16PAYMENT_STATUS_EXPIRED\x10\x06\x32\x82\x04\n\x0fPaymentsService\x12\x87\x01\n\rCreatePayment\x12#.skillforge.v1.CreatePaymentRequest\x1a\x16.skillforge.v1.Payment\"9\x82\x80\x19\x1a\n\x01\x06\x10\xc9\x01\x18\x01 \x01*\x0epayment.create\x82\xd3\xe4\x93\x02\x15\"\x10/payments/create:\x01*\x12\x80\x01\n\x15ReceivePaymentWebhook\x12\x14.google.api.HttpBody\x1a,.skillforge.v1.ReceivePaymentWebhookResponse\"#\x82\x80\x19\x03\n\x01\x08\x82\xd3\xe4\x93\x02\x16\"\x11/payments/webhook:\x01*\x12n\n\nGetPayment\x12 .skillforge.v1.GetPaymentRequest\x1a\x16.skillforge.v1.Payment\"&\x82\x80\x19\x04\n\x02\x06\x04\x82\xd3\xe4\x93\x02\x18\x12\x16/payments/{payment_id}\x12r\n\x0cListPayments\x12\".skillforge.v1.ListPaymentsRequest\x1a#.skillforge.v1.ListPaymentsResponse\"\x19\x82\x80\x19\x04\n\x02\x06\x04\x82\xd3\xe4\x93\x02\x0b\x12\t/paymentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cskillforge/v1/payments.proto\x12\rskillforge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/httpbody.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#skillforge/options/v1/options.proto\x1a\x1bskillforge/v1/courses.proto\"\x9b\x04\n\x07Payment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcourse_id\x18\x02 \x01(\t\x12\x12\n\nstudent_id\x18\x03 \x01(\t\x12$\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x14.skillforge.v1.Money\x12,\n\x06status\x18\x05 \x01(\x0e\x32\x1c.skillforge.v1.PaymentStatus\x12\x14\n\x0c\x63heckout_url\x18\x06 \x01(\t\x12\x10\n\x08provider\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\nlist_price\x18\x0b \x01(\x0b\x32\x14.skillforge.v1.Money\x12&\n\x08\x64iscount\x18\x0c \x01(\x0b\x32\x14.skillforge.v1.Money\x12\x13\n\x0b\x63oupon_code\x18\r \x01(\t\x12\x16\n\x0erefunded_minor\x18\x0e \x01(\x05\x12&\n\x07refunds\x18\x0f \x03(\x0b\x32\x15.skillforge.v1.Refund\x12\'\n\x07receipt\x18\x10 \x01(\x0b\x32\x16.skillforge.v1.Receipt\"\x93\x02\n\x06Refund\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\npayment_id\x18\x02 \x01(\t\x12$\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x14.skillforge.v1.Money\x12+\n\x06status\x18\x04 \x01(\x0e\x32\x1b.skillforge.v1.RefundStatus\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x06 \x01(\t\x12\x13\n\x0b\x62y_provider\x18\x07 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\x07Receipt\x12\x0e\n\x06number\x18\x01 \x01(\t\x12,\n\x08pay_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlist_price\x18\x03 \x01(\t\x12\x10\n\x08\x64iscount\x18\x04 \x01(\t\x12\x0c\n\x04paid\x18\x05 \x01(\t\x12\x10\n\x08refunded\x18\x06 \x01(\t\"Q\n\x14\x43reatePaymentRequest\x12\x1b\n\tcourse_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1c\n\x0b\x63oupon_code\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\"1\n\x1dReceivePaymentWebhookResponse\x12\x10\n\x08received\x18\x01 \x01(\x08\"1\n\x11GetPaymentRequest\x12\x1c\n\npayment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x85\x01\n\x14RefundPaymentRequest\x12\x1c\n\npayment_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\"\n\x0c\x61mount_minor\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02 \x00H\x00\x88\x01\x01\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x42\x0f\n\r_amount_minor\"p\n\x13ListPaymentsRequest\x12\x1f\n\nstudent_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"Y\n\x14ListPaymentsResponse\x12(\n\x08payments\x18\x01 \x03(\x0b\x32\x16.skillforge.v1.Payment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x03\n\x06\x43oupon\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x11\n\tcourse_id\x18\x03 \x01(\t\x12\x15\n\rinstructor_id\x18\x04 \x01(\t\x12\x0f\n\x07percent\x18\x05 \x01(\x05\x12(\n\namount_off\x18\x06 \x01(\x0b\x32\x14.skillforge.v1.Money\x12\x10\n\x08max_uses\x18\x07 \x01(\x05\x12\x1c\n\x14max_uses_per_student\x18\x08 \x01(\x05\x12\x0c\n\x04uses\x18\t \x01(\x05\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x64isable_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xee\x02\n\x13\x43reateCouponRequest\x12*\n\x04\x63ode\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{3,50}$\x12\x1e\n\tcourse_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\"\n\rinstructor_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x1a\n\x07percent\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12(\n\namount_off\x18\x05 \x01(\x0b\x32\x14.skillforge.v1.Money\x12\x19\n\x08max_uses\x18\x06 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12%\n\x14max_uses_per_student\x18\x07 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x10GetCouponRequest\x12\x1b\n\tcoupon_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x87\x01\n\x12ListCouponsRequest\x12\x1e\n\tcourse_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\xb0\x01\x01\xd8\x01\x01\x12\x17\n\x0finclude_deleted\x18\x02 \x01(\x08\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"V\n\x13ListCouponsResponse\x12&\n\x07\x63oupons\x18\x01 \x03(\x0b\x32\x15.skillforge.v1.Coupon\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x13\x44\x65leteCouponRequest\x12\x1b\n\tcoupon_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01*\xe4\x01\n\rPaymentStatus\x12\x1e\n\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16PAYMENT_STATUS_PENDING\x10\x01\x12\x1c\n\x18PAYMENT_STATUS_SUCCEEDED\x10\x02\x12\x19\n\x15PAYMENT_STATUS_FAILED\x10\x03\x12\x1b\n\x17PAYMENT_STATUS_REFUNDED\x10\x04\x12%\n!PAYMENT_STATUS_PARTIALLY_REFUNDED\x10\x05\x12\x1a\n\x16PAYMENT_STATUS_EXPIRED\x10\x06*\x7f\n\x0cRefundStatus\x12\x1d\n\x19REFUND_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15REFUND_STATUS_PENDING\x10\x01\x12\x1b\n\x17REFUND_STATUS_SUCCEEDED\x10\x02\x12\x18\n\x14REFUND_STATUS_FAILED\x10\x03\x32\x98\x05\n\x0fPaymentsService\x12\x87\x01\n\rCreatePayment\x12#.skillforge.v1.CreatePaymentRequest\x1a\x16.skillforge.v1.Payment\"9\x82\x80\x19\x1a\n\x01\x06\x10\xc9\x01\x18\x01 \x01*\x0epayment.create\x82\xd3\xe4\x93\x02\x15\"\x10/payments/create:\x01*\x12\x80\x01\n\x15ReceivePaymentWebhook\x12\x14.google.api.HttpBody\x1a,.skillforge.v1.ReceivePaymentWebhookResponse\"#\x82\x80\x19\x03\n\x01\x08\x82\xd3\xe4\x93\x02\x16\"\x11/payments/webhook:\x01*\x12n\n\nGetPayment\x12 .skillforge.v1.GetPaymentRequest\x1a\x16.skillforge.v1.Payment\"&\x82\x80\x19\x04\n\x02\x06\x04\x82\xd3\xe4\x93\x02\x18\x12\x16/payments/{payment_id}\x12\x93\x01\n\rRefundPayment\x12#.skillforge.v1.RefundPaymentRequest\x1a\x15.skillforge.v1.Refund\"F\x82\x80\x19\x1a\n\x01\x04\x10\xc9\x01\x18\x01 \x01*\x0epayment.refund\x82\xd3\xe4\x93\x02\"\"\x1d/payments/{payment_id}/refund:\x01*\x12r\n\x0cListPayments\x12\".skillforge.v1.ListPaymentsRequest\x1a#.skillforge.v1.ListPaymentsResponse\"\x19\x82\x80\x19\x04\n\x02\x06\x04\x82\xd3\xe4\x93\x02\x0b\x12\t/payments2\xec\x03\n\x0e\x43ouponsService\x12z\n\x0c\x43reateCoupon\x12\".skillforge.v1.CreateCouponRequest\x1a\x15.skillforge.v1.Coupon\"/\x82\x80\x19\x18\n\x02\x05\x04\x10\xc9\x01 \x01*\rcoupon.create\x82\xd3\xe4\x93\x02\r\"\x08/coupons:\x01*\x12i\n\tGetCoupon\x12\x1f.skillforge.v1.GetCouponRequest\x1a\x15.skillforge.v1.Coupon\"$\x82\x80\x19\x04\n\x02\x05\x04\x82\xd3\xe4\x93\x02\x16\x12\x14/coupons/{coupon_id}\x12n\n\x0bListCoupons\x12!.skillforge.v1.ListCouponsRequest\x1a\".skillforge.v1.ListCouponsResponse\"\x18\x82\x80\x19\x04\n\x02\x05\x04\x82\xd3\xe4\x93\x02\n\x12\x08/coupons\x12\x82\x01\n\x0c\x44\x65leteCoupon\x12\".skillforge.v1.DeleteCouponRequest\x1a\x16.google.protobuf.Empty\"6\x82\x80\x19\x16\n\x02\x05\x04\x10\xcc\x01*\rcoupon.delete\x82\xd3\xe4\x93\x02\x16*\x14/coupons/{coupon_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,34 +44,94 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEPAYMENTREQUEST'].fields_by_name['coupon_code']._serialized_options = b'\272H\004r\002\0302'
   _globals['_GETPAYMENTREQUEST'].fields_by_name['payment_id']._loaded_options = None
   _globals['_GETPAYMENTREQUEST'].fields_by_name['payment_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['payment_id']._loaded_options = None
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['payment_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['amount_minor']._loaded_options = None
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['amount_minor']._serialized_options = b'\272H\004\032\002 \000'
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REFUNDPAYMENTREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['student_id']._loaded_options = None
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['student_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPAYMENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['code']._serialized_options = b'\272H\031r\0272\025^[A-Za-z0-9_-]{3,50}$'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['course_id']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['course_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['instructor_id']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['instructor_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['percent']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['percent']._serialized_options = b'\272H\006\032\004\030d(\000'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['max_uses']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['max_uses']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['max_uses_per_student']._loaded_options = None
+  _globals['_CREATECOUPONREQUEST'].fields_by_name['max_uses_per_student']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GETCOUPONREQUEST'].fields_by_name['coupon_id']._loaded_options = None
+  _globals['_GETCOUPONREQUEST'].fields_by_name['coupon_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['course_id']._loaded_options = None
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['course_id']._serialized_options = b'\272H\010r\003\260\001\001\330\001\001'
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCOUPONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\350\007'
+  _globals['_DELETECOUPONREQUEST'].fields_by_name['coupon_id']._loaded_options = None
+  _globals['_DELETECOUPONREQUEST'].fields_by_name['coupon_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_PAYMENTSSERVICE'].methods_by_name['CreatePayment']._loaded_options = None
   _globals['_PAYMENTSSERVICE'].methods_by_name['CreatePayment']._serialized_options = b'\202\200\031\032\n\001\006\020\311\001\030\001 \001*\016payment.create\202\323\344\223\002\025\"\020/payments/create:\001*'
   _globals['_PAYMENTSSERVICE'].methods_by_name['ReceivePaymentWebhook']._loaded_options = None
   _globals['_PAYMENTSSERVICE'].methods_by_name['ReceivePaymentWebhook']._serialized_options = b'\202\200\031\003\n\001\010\202\323\344\223\002\026\"\021/payments/webhook:\001*'
   _globals['_PAYMENTSSERVICE'].methods_by_name['GetPayment']._loaded_options = None
   _globals['_PAYMENTSSERVICE'].methods_by_name['GetPayment']._serialized_options = b'\202\200\031\004\n\002\006\004\202\323\344\223\002\030\022\026/payments/{payment_id}'
+  _globals['_PAYMENTSSERVICE'].methods_by_name['RefundPayment']._loaded_options = None
+  _globals['_PAYMENTSSERVICE'].methods_by_name['RefundPayment']._serialized_options = b'\202\200\031\032\n\001\004\020\311\001\030\001 \001*\016payment.refund\202\323\344\223\002\"\"\035/payments/{payment_id}/refund:\001*'
   _globals['_PAYMENTSSERVICE'].methods_by_name['ListPayments']._loaded_options = None
   _globals['_PAYMENTSSERVICE'].methods_by_name['ListPayments']._serialized_options = b'\202\200\031\004\n\002\006\004\202\323\344\223\002\013\022\t/payments'
-  _globals['_PAYMENTSTATUS']._serialized_start=957
-  _globals['_PAYMENTSTATUS']._serialized_end=1185
-  _globals['_PAYMENT']._serialized_start=233
-  _globals['_PAYMENT']._serialized_end=564
-  _globals['_CREATEPAYMENTREQUEST']._serialized_start=566
-  _globals['_CREATEPAYMENTREQUEST']._serialized_end=647
-  _globals['_RECEIVEPAYMENTWEBHOOKRESPONSE']._serialized_start=649
-  _globals['_RECEIVEPAYMENTWEBHOOKRESPONSE']._serialized_end=698
-  _globals['_GETPAYMENTREQUEST']._serialized_start=700
-  _globals['_GETPAYMENTREQUEST']._serialized_end=749
-  _globals['_LISTPAYMENTSREQUEST']._serialized_start=751
-  _globals['_LISTPAYMENTSREQUEST']._serialized_end=863
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=865
-  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=954
-  _globals['_PAYMENTSSERVICE']._serialized_start=1188
-  _globals['_PAYMENTSSERVICE']._serialized_end=1702
+  _globals['_COUPONSSERVICE'].methods_by_name['CreateCoupon']._loaded_options = None
+  _globals['_COUPONSSERVICE'].methods_by_name['CreateCoupon']._serialized_options = b'\202\200\031\030\n\002\005\004\020\311\001 \001*\rcoupon.create\202\323\344\223\002\r\"\010/coupons:\001*'
+  _globals['_COUPONSSERVICE'].methods_by_name['GetCoupon']._loaded_options = None
+  _globals['_COUPONSSERVICE'].methods_by_name['GetCoupon']._serialized_options = b'\202\200\031\004\n\002\005\004\202\323\344\223\002\026\022\024/coupons/{coupon_id}'
+  _globals['_COUPONSSERVICE'].methods_by_name['ListCoupons']._loaded_options = None
+  _globals['_COUPONSSERVICE'].methods_by_name['ListCoupons']._serialized_options = b'\202\200\031\004\n\002\005\004\202\323\344\223\002\n\022\010/coupons'
+  _globals['_COUPONSSERVICE'].methods_by_name['DeleteCoupon']._loaded_options = None
+  _globals['_COUPONSSERVICE'].methods_by_name['DeleteCoupon']._serialized_options = b'\202\200\031\026\n\002\005\004\020\314\001*\rcoupon.delete\202\323\344\223\002\026*\024/coupons/{coupon_id}'
+  _globals['_PAYMENTSTATUS']._serialized_start=2844
+  _globals['_PAYMENTSTATUS']._serialized_end=3072
+  _globals['_REFUNDSTATUS']._serialized_start=3074
+  _globals['_REFUNDSTATUS']._serialized_end=3201
+  _globals['_PAYMENT']._serialized_start=262
+  _globals['_PAYMENT']._serialized_end=801
+  _globals['_REFUND']._serialized_start=804
+  _globals['_REFUND']._serialized_end=1079
+  _globals['_RECEIPT']._serialized_start=1082
+  _globals['_RECEIPT']._serialized_end=1223
+  _globals['_CREATEPAYMENTREQUEST']._serialized_start=1225
+  _globals['_CREATEPAYMENTREQUEST']._serialized_end=1306
+  _globals['_RECEIVEPAYMENTWEBHOOKRESPONSE']._serialized_start=1308
+  _globals['_RECEIVEPAYMENTWEBHOOKRESPONSE']._serialized_end=1357
+  _globals['_GETPAYMENTREQUEST']._serialized_start=1359
+  _globals['_GETPAYMENTREQUEST']._serialized_end=1408
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_start=1411
+  _globals['_REFUNDPAYMENTREQUEST']._serialized_end=1544
+  _globals['_LISTPAYMENTSREQUEST']._serialized_start=1546
+  _globals['_LISTPAYMENTSREQUEST']._serialized_end=1658
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_start=1660
+  _globals['_LISTPAYMENTSRESPONSE']._serialized_end=1749
+  _globals['_COUPON']._serialized_start=1752
+  _globals['_COUPON']._serialized_end=2145
+  _globals['_CREATECOUPONREQUEST']._serialized_start=2148
+  _globals['_CREATECOUPONREQUEST']._serialized_end=2514
+  _globals['_GETCOUPONREQUEST']._serialized_start=2516
+  _globals['_GETCOUPONREQUEST']._serialized_end=2563
+  _globals['_LISTCOUPONSREQUEST']._serialized_start=2566
+  _globals['_LISTCOUPONSREQUEST']._serialized_end=2701
+  _globals['_LISTCOUPONSRESPONSE']._serialized_start=2703
+  _globals['_LISTCOUPONSRESPONSE']._serialized_end=2789
+  _globals['_DELETECOUPONREQUEST']._serialized_start=2791
+  _globals['_DELETECOUPONREQUEST']._serialized_end=2841
+  _globals['_PAYMENTSSERVICE']._serialized_start=3204
+  _globals['_PAYMENTSSERVICE']._serialized_end=3868
+  _globals['_COUPONSSERVICE']._serialized_start=3871
+  _globals['_COUPONSSERVICE']._serialized_end=4363
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from skillforge.v1 import payments_pb2 as skillforge_dot_v1_dot_payments__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -51,6 +52,11 @@ class PaymentsServiceStub:
                 request_serializer=skillforge_dot_v1_dot_payments__pb2.GetPaymentRequest.SerializeToString,
                 response_deserializer=skillforge_dot_v1_dot_payments__pb2.Payment.FromString,
                 _registered_method=True)
+        self.RefundPayment = channel.unary_unary(
+                '/skillforge.v1.PaymentsService/RefundPayment',
+                request_serializer=skillforge_dot_v1_dot_payments__pb2.RefundPaymentRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_payments__pb2.Refund.FromString,
+                _registered_method=True)
         self.ListPayments = channel.unary_unary(
                 '/skillforge.v1.PaymentsService/ListPayments',
                 request_serializer=skillforge_dot_v1_dot_payments__pb2.ListPaymentsRequest.SerializeToString,
@@ -63,14 +69,16 @@ class PaymentsServiceServicer:
     """
 
     def CreatePayment(self, request, context):
-        """Opens a payment for a paid course. An open one for the same course is returned again.
+        """Opens a payment for a paid course. An open one for the same course and coupon is returned again (200).
+        Where a coupon leaves nothing to pay, the payment has succeeded and the course is open at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReceivePaymentWebhook(self, request, context):
-        """The provider's events, signed in `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`.
+        """A provider's events; the header tells whose. Ours are signed in
+        `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`, Stripe's in `Stripe-Signature`.
         A repeat, and an event that comes too late to matter, is acknowledged and changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -79,6 +87,15 @@ class PaymentsServiceServicer:
 
     def GetPayment(self, request, context):
         """One payment: the student's own, or any for an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundPayment(self, request, context):
+        """Gives back all that remains of a payment, or a part of it: never more than was paid. The course stays open until all
+        is given back, and beyond that for whoever has it for another reason too.
+        201: it was made. 202: the provider has not made it yet; it is asked again, and `payment.updated` tells how it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +125,11 @@ def add_PaymentsServiceServicer_to_server(servicer, server):
                     servicer.GetPayment,
                     request_deserializer=skillforge_dot_v1_dot_payments__pb2.GetPaymentRequest.FromString,
                     response_serializer=skillforge_dot_v1_dot_payments__pb2.Payment.SerializeToString,
+            ),
+            'RefundPayment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundPayment,
+                    request_deserializer=skillforge_dot_v1_dot_payments__pb2.RefundPaymentRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_payments__pb2.Refund.SerializeToString,
             ),
             'ListPayments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPayments,
@@ -208,6 +230,33 @@ class PaymentsService:
             _registered_method=True)
 
     @staticmethod
+    def RefundPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.PaymentsService/RefundPayment',
+            skillforge_dot_v1_dot_payments__pb2.RefundPaymentRequest.SerializeToString,
+            skillforge_dot_v1_dot_payments__pb2.Refund.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListPayments(request,
             target,
             options=(),
@@ -224,6 +273,214 @@ class PaymentsService:
             '/skillforge.v1.PaymentsService/ListPayments',
             skillforge_dot_v1_dot_payments__pb2.ListPaymentsRequest.SerializeToString,
             skillforge_dot_v1_dot_payments__pb2.ListPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class CouponsServiceStub:
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateCoupon = channel.unary_unary(
+                '/skillforge.v1.CouponsService/CreateCoupon',
+                request_serializer=skillforge_dot_v1_dot_payments__pb2.CreateCouponRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_payments__pb2.Coupon.FromString,
+                _registered_method=True)
+        self.GetCoupon = channel.unary_unary(
+                '/skillforge.v1.CouponsService/GetCoupon',
+                request_serializer=skillforge_dot_v1_dot_payments__pb2.GetCouponRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_payments__pb2.Coupon.FromString,
+                _registered_method=True)
+        self.ListCoupons = channel.unary_unary(
+                '/skillforge.v1.CouponsService/ListCoupons',
+                request_serializer=skillforge_dot_v1_dot_payments__pb2.ListCouponsRequest.SerializeToString,
+                response_deserializer=skillforge_dot_v1_dot_payments__pb2.ListCouponsResponse.FromString,
+                _registered_method=True)
+        self.DeleteCoupon = channel.unary_unary(
+                '/skillforge.v1.CouponsService/DeleteCoupon',
+                request_serializer=skillforge_dot_v1_dot_payments__pb2.DeleteCouponRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+
+
+class CouponsServiceServicer:
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any.
+    """
+
+    def CreateCoupon(self, request, context):
+        """Makes a coupon. Its code is unique, whatever the case of its letters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCoupon(self, request, context):
+        """One coupon: the instructor's own, or any for an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCoupons(self, request, context):
+        """Coupons, newest first: the instructor's own, or everybody's for an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCoupon(self, request, context):
+        """Ends a coupon for good. Payments that were opened with it keep their price. Its code is not free again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CouponsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateCoupon': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCoupon,
+                    request_deserializer=skillforge_dot_v1_dot_payments__pb2.CreateCouponRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_payments__pb2.Coupon.SerializeToString,
+            ),
+            'GetCoupon': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCoupon,
+                    request_deserializer=skillforge_dot_v1_dot_payments__pb2.GetCouponRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_payments__pb2.Coupon.SerializeToString,
+            ),
+            'ListCoupons': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCoupons,
+                    request_deserializer=skillforge_dot_v1_dot_payments__pb2.ListCouponsRequest.FromString,
+                    response_serializer=skillforge_dot_v1_dot_payments__pb2.ListCouponsResponse.SerializeToString,
+            ),
+            'DeleteCoupon': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCoupon,
+                    request_deserializer=skillforge_dot_v1_dot_payments__pb2.DeleteCouponRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'skillforge.v1.CouponsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('skillforge.v1.CouponsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CouponsService:
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any.
+    """
+
+    @staticmethod
+    def CreateCoupon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CouponsService/CreateCoupon',
+            skillforge_dot_v1_dot_payments__pb2.CreateCouponRequest.SerializeToString,
+            skillforge_dot_v1_dot_payments__pb2.Coupon.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCoupon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CouponsService/GetCoupon',
+            skillforge_dot_v1_dot_payments__pb2.GetCouponRequest.SerializeToString,
+            skillforge_dot_v1_dot_payments__pb2.Coupon.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCoupons(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CouponsService/ListCoupons',
+            skillforge_dot_v1_dot_payments__pb2.ListCouponsRequest.SerializeToString,
+            skillforge_dot_v1_dot_payments__pb2.ListCouponsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCoupon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/skillforge.v1.CouponsService/DeleteCoupon',
+            skillforge_dot_v1_dot_payments__pb2.DeleteCouponRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

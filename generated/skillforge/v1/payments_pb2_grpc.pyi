@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.api import httpbody_pb2 as _httpbody_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
 from skillforge.v1 import payments_pb2 as _payments_pb2
 import abc as _abc_1
@@ -35,13 +36,21 @@ class PaymentsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PaymentsServiceAsyncStub: ...
     CreatePayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CreatePaymentRequest, _payments_pb2.Payment]
-    """Opens a payment for a paid course. An open one for the same course is returned again."""
+    """Opens a payment for a paid course. An open one for the same course and coupon is returned again (200).
+    Where a coupon leaves nothing to pay, the payment has succeeded and the course is open at once.
+    """
     ReceivePaymentWebhook: _grpc.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _payments_pb2.ReceivePaymentWebhookResponse]
-    """The provider's events, signed in `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`.
+    """A provider's events; the header tells whose. Ours are signed in
+    `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`, Stripe's in `Stripe-Signature`.
     A repeat, and an event that comes too late to matter, is acknowledged and changes nothing.
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.GetPaymentRequest, _payments_pb2.Payment]
     """One payment: the student's own, or any for an admin."""
+    RefundPayment: _grpc.UnaryUnaryMultiCallable[_payments_pb2.RefundPaymentRequest, _payments_pb2.Refund]
+    """Gives back all that remains of a payment, or a part of it: never more than was paid. The course stays open until all
+    is given back, and beyond that for whoever has it for another reason too.
+    201: it was made. 202: the provider has not made it yet; it is asked again, and `payment.updated` tells how it ended.
+    """
     ListPayments: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentsRequest, _payments_pb2.ListPaymentsResponse]
     """Payments, newest first: the student's own, or everybody's for an admin."""
 
@@ -51,13 +60,21 @@ class PaymentsServiceAsyncStub(PaymentsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.CreatePaymentRequest, _payments_pb2.Payment]  # type: ignore[assignment]
-    """Opens a payment for a paid course. An open one for the same course is returned again."""
+    """Opens a payment for a paid course. An open one for the same course and coupon is returned again (200).
+    Where a coupon leaves nothing to pay, the payment has succeeded and the course is open at once.
+    """
     ReceivePaymentWebhook: _aio.UnaryUnaryMultiCallable[_httpbody_pb2.HttpBody, _payments_pb2.ReceivePaymentWebhookResponse]  # type: ignore[assignment]
-    """The provider's events, signed in `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`.
+    """A provider's events; the header tells whose. Ours are signed in
+    `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`, Stripe's in `Stripe-Signature`.
     A repeat, and an event that comes too late to matter, is acknowledged and changes nothing.
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.GetPaymentRequest, _payments_pb2.Payment]  # type: ignore[assignment]
     """One payment: the student's own, or any for an admin."""
+    RefundPayment: _aio.UnaryUnaryMultiCallable[_payments_pb2.RefundPaymentRequest, _payments_pb2.Refund]  # type: ignore[assignment]
+    """Gives back all that remains of a payment, or a part of it: never more than was paid. The course stays open until all
+    is given back, and beyond that for whoever has it for another reason too.
+    201: it was made. 202: the provider has not made it yet; it is asked again, and `payment.updated` tells how it ended.
+    """
     ListPayments: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListPaymentsRequest, _payments_pb2.ListPaymentsResponse]  # type: ignore[assignment]
     """Payments, newest first: the student's own, or everybody's for an admin."""
 
@@ -70,7 +87,9 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payments_pb2.CreatePaymentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_payments_pb2.Payment, _abc.Awaitable[_payments_pb2.Payment]]:
-        """Opens a payment for a paid course. An open one for the same course is returned again."""
+        """Opens a payment for a paid course. An open one for the same course and coupon is returned again (200).
+        Where a coupon leaves nothing to pay, the payment has succeeded and the course is open at once.
+        """
 
     @_abc_1.abstractmethod
     def ReceivePaymentWebhook(
@@ -78,7 +97,8 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _httpbody_pb2.HttpBody,
         context: _ServicerContext,
     ) -> _typing.Union[_payments_pb2.ReceivePaymentWebhookResponse, _abc.Awaitable[_payments_pb2.ReceivePaymentWebhookResponse]]:
-        """The provider's events, signed in `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`.
+        """A provider's events; the header tells whose. Ours are signed in
+        `SkillForge-Signature: t=<unix>,v1=<hex HMAC-SHA256 of "t.body">`, Stripe's in `Stripe-Signature`.
         A repeat, and an event that comes too late to matter, is acknowledged and changes nothing.
         """
 
@@ -91,6 +111,17 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
         """One payment: the student's own, or any for an admin."""
 
     @_abc_1.abstractmethod
+    def RefundPayment(
+        self,
+        request: _payments_pb2.RefundPaymentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.Refund, _abc.Awaitable[_payments_pb2.Refund]]:
+        """Gives back all that remains of a payment, or a part of it: never more than was paid. The course stays open until all
+        is given back, and beyond that for whoever has it for another reason too.
+        201: it was made. 202: the provider has not made it yet; it is asked again, and `payment.updated` tells how it ended.
+        """
+
+    @_abc_1.abstractmethod
     def ListPayments(
         self,
         request: _payments_pb2.ListPaymentsRequest,
@@ -99,3 +130,70 @@ class PaymentsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Payments, newest first: the student's own, or everybody's for an admin."""
 
 def add_PaymentsServiceServicer_to_server(servicer: PaymentsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class CouponsServiceStub:
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CouponsServiceAsyncStub: ...
+    CreateCoupon: _grpc.UnaryUnaryMultiCallable[_payments_pb2.CreateCouponRequest, _payments_pb2.Coupon]
+    """Makes a coupon. Its code is unique, whatever the case of its letters."""
+    GetCoupon: _grpc.UnaryUnaryMultiCallable[_payments_pb2.GetCouponRequest, _payments_pb2.Coupon]
+    """One coupon: the instructor's own, or any for an admin."""
+    ListCoupons: _grpc.UnaryUnaryMultiCallable[_payments_pb2.ListCouponsRequest, _payments_pb2.ListCouponsResponse]
+    """Coupons, newest first: the instructor's own, or everybody's for an admin."""
+    DeleteCoupon: _grpc.UnaryUnaryMultiCallable[_payments_pb2.DeleteCouponRequest, _empty_pb2.Empty]
+    """Ends a coupon for good. Payments that were opened with it keep their price. Its code is not free again."""
+
+@_typing.type_check_only
+class CouponsServiceAsyncStub(CouponsServiceStub):
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateCoupon: _aio.UnaryUnaryMultiCallable[_payments_pb2.CreateCouponRequest, _payments_pb2.Coupon]  # type: ignore[assignment]
+    """Makes a coupon. Its code is unique, whatever the case of its letters."""
+    GetCoupon: _aio.UnaryUnaryMultiCallable[_payments_pb2.GetCouponRequest, _payments_pb2.Coupon]  # type: ignore[assignment]
+    """One coupon: the instructor's own, or any for an admin."""
+    ListCoupons: _aio.UnaryUnaryMultiCallable[_payments_pb2.ListCouponsRequest, _payments_pb2.ListCouponsResponse]  # type: ignore[assignment]
+    """Coupons, newest first: the instructor's own, or everybody's for an admin."""
+    DeleteCoupon: _aio.UnaryUnaryMultiCallable[_payments_pb2.DeleteCouponRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Ends a coupon for good. Payments that were opened with it keep their price. Its code is not free again."""
+
+class CouponsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Coupons take something off the price. Instructors make them for their own courses, admins for any."""
+
+    @_abc_1.abstractmethod
+    def CreateCoupon(
+        self,
+        request: _payments_pb2.CreateCouponRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.Coupon, _abc.Awaitable[_payments_pb2.Coupon]]:
+        """Makes a coupon. Its code is unique, whatever the case of its letters."""
+
+    @_abc_1.abstractmethod
+    def GetCoupon(
+        self,
+        request: _payments_pb2.GetCouponRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.Coupon, _abc.Awaitable[_payments_pb2.Coupon]]:
+        """One coupon: the instructor's own, or any for an admin."""
+
+    @_abc_1.abstractmethod
+    def ListCoupons(
+        self,
+        request: _payments_pb2.ListCouponsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payments_pb2.ListCouponsResponse, _abc.Awaitable[_payments_pb2.ListCouponsResponse]]:
+        """Coupons, newest first: the instructor's own, or everybody's for an admin."""
+
+    @_abc_1.abstractmethod
+    def DeleteCoupon(
+        self,
+        request: _payments_pb2.DeleteCouponRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Ends a coupon for good. Payments that were opened with it keep their price. Its code is not free again."""
+
+def add_CouponsServiceServicer_to_server(servicer: CouponsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

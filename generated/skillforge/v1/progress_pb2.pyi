@@ -155,7 +155,7 @@ class CourseProgress(_message.Message):
     lectures_completed: _builtins.int
     lectures_total: _builtins.int
     certificate_id: _builtins.str
-    """Empty: none issued."""
+    """The certificate that stands for the course, also when it was revoked. Empty: none issued."""
     @_builtins.property
     def modules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModuleProgress]: ...
     @_builtins.property

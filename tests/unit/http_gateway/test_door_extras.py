@@ -21,7 +21,7 @@ from http_gateway import door
 from http_gateway.encoded_cache import Encoded, EncodedCache
 from http_gateway.options import GatewayOptions
 from http_gateway.outgoing import prefers_html
-from http_gateway.pages.verify import verify_page
+from http_gateway.pages.certificate_views import certificate_page
 from skillforge.v1 import certificates_pb2, courses_pb2
 from tests.unit.http_gateway.gateways import gateway
 from tests.unit.http_gateway.stub_core import StubCore
@@ -157,6 +157,7 @@ async def test_a_browser_gets_a_page_and_a_program_json() -> None:
     assert page.headers["Vary"] == answer.headers["Vary"] == "Accept"
     assert "script-src" not in page.headers["Content-Security-Policy"]
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "form-action 'self'" in page.headers["Content-Security-Policy"]
     text = page.body.decode()
     assert "This certificate is valid" in text
     assert "14 November 2023 (UTC)" in text
@@ -167,7 +168,7 @@ async def test_a_browser_gets_a_page_and_a_program_json() -> None:
 
 
 def test_a_revoked_certificate_says_so() -> None:
-    text = verify_page(certificate(valid=False, status=2, revoke_time=Timestamp(seconds=1_710_000_000)))
+    text = certificate_page(certificate(valid=False, status=2, revoke_time=Timestamp(seconds=1_710_000_000)))
     assert "was revoked" in text
     assert "9 March 2024 (UTC)" in text
 

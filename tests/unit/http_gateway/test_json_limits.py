@@ -22,7 +22,9 @@ from http_gateway.json_limits import cut
 from skillforge.v1 import courses_pb2, quizzes_pb2
 
 REQUESTS: dict[str, type[Message]] = {
-    method.request_type.DESCRIPTOR.full_name: method.request_type for method in load_methods() if method.routes[0].body
+    method.request_type.DESCRIPTOR.full_name: method.request_type
+    for method in load_methods()
+    if any(route.body for route in method.routes)
 }
 CODEC = JsonCodec(descriptor_of(item) for item in REQUESTS.values())
 MIB = 1 << 20

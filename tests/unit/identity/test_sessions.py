@@ -13,6 +13,7 @@ from core.call import Claims
 from core.db import Database
 from core.errors import Unauthenticated
 from core.identity import sessions as module
+from core.identity.connections import Credentials
 from core.identity.queries import UserRow
 from core.identity.sessions import Sessions
 from core.identity.tokens import TokenVerifier
@@ -103,8 +104,9 @@ class Place:
         self.redis, self.db = redis or FakeRedis(), db or FakeDatabase()
         self.invalidations = Invalidations(cast(Redis, self.redis))
         self.sessions = Sessions(
-            cast(Database, self.db), cast(Redis, self.redis), self.invalidations, cast(TokenVerifier, Tokens())
-        )
+            cast(Database, self.db), cast(Redis, self.redis), self.invalidations, cast(TokenVerifier, Tokens()),
+            Credentials(b"secret of the tests"),
+        )  # fmt: skip
 
     async def who(self) -> str:
         """The caller's role and status, "nobody" without an account."""

@@ -83,21 +83,21 @@ def event(**changes: Any) -> dict[str, Any]:
 
 
 def test_reads_an_event() -> None:
-    found = read_event(orjson.dumps(event()))
+    found = read_event(orjson.dumps(event()), "fake")
     assert found is not None
     assert found._replace(event_time=found.event_time) == PaymentEvent(
-        "evt_1", EventType.SUCCEEDED, found.event_time, PAYMENT.bytes, 4900, "USD"
+        "fake", "evt_1", EventType.SUCCEEDED, found.event_time, PAYMENT.bytes, 4900, "USD"
     )
 
 
 def test_an_unknown_type_means_nothing_whatever_it_carries() -> None:
-    assert read_event(orjson.dumps(event(type="customer.created", data={"name": "x"}))) is None
+    assert read_event(orjson.dumps(event(type="customer.created", data={"name": "x"})), "fake") is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]]", b'{"a":NaN}'])
 def test_not_json(body: bytes) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        read_event(body)
+        read_event(body, "fake")
     assert caught.value.reason == "MALFORMED_JSON"
 
 
@@ -123,13 +123,13 @@ def test_not_json(body: bytes) -> None:
 )
 def test_says_what_is_wrong(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        read_event(orjson.dumps(event(**changes)))
+        read_event(orjson.dumps(event(**changes)), "fake")
     assert field in [item.field for item in caught.value.violations]
 
 
 def test_says_everything_at_once() -> None:
     with pytest.raises(InvalidArgument) as caught:
-        read_event(orjson.dumps({"type": "payment.failed", "data": {}}))
+        read_event(orjson.dumps({"type": "payment.failed", "data": {}}), "fake")
     assert [item.field for item in caught.value.violations] == [
         "id", "created", "data.paymentId", "data.amountMinor", "data.currency",
     ]  # fmt: skip
@@ -146,4 +146,4 @@ JSON = st.recursive(
 def test_no_json_breaks_the_reader(anything: Any, fields: dict[str, Any]) -> None:
     for value in (anything, event() | fields):
         with contextlib.suppress(InvalidArgument):
-            read_event(orjson.dumps(value))
+            read_event(orjson.dumps(value), "fake")

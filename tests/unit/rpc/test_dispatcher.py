@@ -16,7 +16,7 @@ from google.rpc import code_pb2
 from cli.logs import JsonFormatter
 from contract.errors import CallError
 from contract.methods import ContractError, Method
-from core.call import Call, Caller, Claims
+from core.call import Call, Caller, Claims, Connection
 from core.errors import Conflict, Unauthenticated, Unavailable
 from core.redis import Redis, RedisAway
 from core.rpc.dispatcher import Dispatcher
@@ -37,6 +37,7 @@ STREAM = replace(METHOD, path="/test.Things/Watch", name="Watch", handler="watch
 AUDITED = replace(METHOD, path="/test.Things/Drop", name="Drop", audit="thing.drop")
 OPEN = replace(METHOD, path="/test.Things/Show", name="Show", access=frozenset({options.ACCESS_PUBLIC}))
 COSTLY = replace(OPEN, path="/test.Things/Make", name="Make", limit=options.LIMIT_PAYMENTS)
+OWN = replace(COSTLY, path="/test.Things/Buy", name="Buy", access=frozenset({options.ACCESS_ANY}))
 GOOD = UpdateUserRequest(user_id="01890a5d-ac96-774b-bcce-b302099a8057")
 BAD = UpdateUserRequest(user_id="ada@example.com")
 
@@ -63,6 +64,15 @@ class Tokens:
 
     def recall(self, token: str) -> tuple[Claims, Caller] | None:
         return None
+
+    def recall_claims(self, claims: Claims) -> tuple[Claims, Caller] | None:
+        return None
+
+    async def identify_claims(self, claims: Claims) -> tuple[Claims, Caller | None]:
+        return await self.identify(claims.subject.removeprefix("user_"))
+
+    def connection(self, credential: str) -> tuple[Claims, Connection]:
+        raise Unauthenticated("TOKEN_INVALID", "no")
 
     async def identify(self, token: str) -> tuple[Claims, Caller | None]:
         self.verified.append(token)
@@ -107,11 +117,12 @@ class Pipeline:
         redis = cast(Redis, NoRedis())
         self.tokens, self.things = Tokens(), Things()
         self.dispatcher = Dispatcher(
-            (METHOD, STREAM, AUDITED, OPEN, COSTLY),
+            (METHOD, STREAM, AUDITED, OPEN, COSTLY, OWN),
             {"test.Things": self.things},
             authenticator=self.tokens,
             quotas=Quotas(
                 RateLimiter(redis), Policy("ip", per_ip, 60, per_ip), Policy("user", per_user, 60, per_user),
+                Policy("frames", per_user, 60, per_user),
                 {options.LIMIT_PAYMENTS: Policy("payments", per_class, 60, per_class)},
             ),
             idempotency=IdempotencyStore(redis),
@@ -201,16 +212,22 @@ async def test_a_user_is_limited_before_the_request_is_looked_at() -> None:
     assert (await pipeline.refused("STUDENT")).reason == "ROLE_NOT_ALLOWED"
 
 
-async def test_a_class_counts_per_user_or_per_ip_without_one() -> None:
+async def test_a_class_counts_per_user_where_one_is_needed() -> None:
+    pipeline = Pipeline(per_class=1)
+    for token in ("ADMIN", "STUDENT"):
+        await pipeline.call(token, method=OWN, x_client_ip="192.0.2.1")
+        error = await pipeline.refused(token, method=OWN, x_client_ip="192.0.2.2")
+        assert error.metadata["ratelimit-policy"] == '"payments";q=1;w=60'
+
+
+async def test_a_class_counts_per_address_where_anybody_may_call() -> None:
     pipeline = Pipeline(per_class=1)
     await pipeline.call("ADMIN", method=COSTLY, x_client_ip="192.0.2.1")
-    await pipeline.call("STUDENT", method=COSTLY, x_client_ip="192.0.2.1")
-    await pipeline.call("nobody", method=COSTLY, x_client_ip="192.0.2.1")
-    await pipeline.call(method=COSTLY, x_client_ip="192.0.2.1")
     await pipeline.call(method=COSTLY, x_client_ip="192.0.2.2")
     for token in ("ADMIN", "STUDENT", "nobody", None):
-        error = await pipeline.refused(token, method=COSTLY, x_client_ip="192.0.2.1")
-        assert error.metadata["ratelimit-policy"] == '"payments";q=1;w=60'
+        for address in ("192.0.2.1", "192.0.2.2"):
+            error = await pipeline.refused(token, method=COSTLY, x_client_ip=address)
+            assert error.metadata["ratelimit-policy"] == '"payments";q=1;w=60'
 
 
 @pytest.mark.parametrize(

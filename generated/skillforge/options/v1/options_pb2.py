@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#skillforge/options/v1/options.proto\x12\x15skillforge.options.v1\x1a google/protobuf/descriptor.proto\"\xcc\x01\n\rMethodOptions\x12-\n\x06\x61\x63\x63\x65ss\x18\x01 \x03(\x0e\x32\x1d.skillforge.options.v1.Access\x12\x16\n\x0esuccess_status\x18\x02 \x01(\x05\x12+\n\x05limit\x18\x03 \x01(\x0e\x32\x1c.skillforge.options.v1.Limit\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\x08\x12\r\n\x05\x61udit\x18\x05 \x01(\t\x12\r\n\x05\x66rame\x18\x06 \x01(\t\x12\x10\n\x08produces\x18\x07 \x01(\t*\xb8\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x10\n\x0c\x41\x43\x43\x45SS_TOKEN\x10\x02\x12\x0e\n\nACCESS_ANY\x10\x03\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x04\x12\x15\n\x11\x41\x43\x43\x45SS_INSTRUCTOR\x10\x05\x12\x12\n\x0e\x41\x43\x43\x45SS_STUDENT\x10\x06\x12\x11\n\rACCESS_PARENT\x10\x07\x12\x11\n\rACCESS_SIGNED\x10\x08*\x94\x01\n\x05Limit\x12\x15\n\x11LIMIT_UNSPECIFIED\x10\x00\x12\x12\n\x0eLIMIT_PAYMENTS\x10\x01\x12\x16\n\x12LIMIT_CERTIFICATES\x10\x02\x12\x0c\n\x08LIMIT_AI\x10\x03\x12\x0e\n\nLIMIT_AUTH\x10\x04\x12\x11\n\rLIMIT_GUESSES\x10\x05\x12\x17\n\x13LIMIT_PERSONAL_DATA\x10\x06:V\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\x80\x90\x03 \x01(\x0b\x32$.skillforge.options.v1.MethodOptionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#skillforge/options/v1/options.proto\x12\x15skillforge.options.v1\x1a google/protobuf/descriptor.proto\"\x8c\x02\n\rMethodOptions\x12-\n\x06\x61\x63\x63\x65ss\x18\x01 \x03(\x0e\x32\x1d.skillforge.options.v1.Access\x12\x16\n\x0esuccess_status\x18\x02 \x01(\x05\x12+\n\x05limit\x18\x03 \x01(\x0e\x32\x1c.skillforge.options.v1.Limit\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\x08\x12\r\n\x05\x61udit\x18\x05 \x01(\t\x12\r\n\x05\x66rame\x18\x06 \x01(\t\x12\x10\n\x08produces\x18\x07 \x01(\t\x12\x0f\n\x07lasting\x18\x08 \x01(\x08\x12\x16\n\x0emax_body_bytes\x18\t \x01(\x05\x12\x15\n\rcache_seconds\x18\n \x01(\x05*\xb8\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x10\n\x0c\x41\x43\x43\x45SS_TOKEN\x10\x02\x12\x0e\n\nACCESS_ANY\x10\x03\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x04\x12\x15\n\x11\x41\x43\x43\x45SS_INSTRUCTOR\x10\x05\x12\x12\n\x0e\x41\x43\x43\x45SS_STUDENT\x10\x06\x12\x11\n\rACCESS_PARENT\x10\x07\x12\x11\n\rACCESS_SIGNED\x10\x08*\xfe\x01\n\x05Limit\x12\x15\n\x11LIMIT_UNSPECIFIED\x10\x00\x12\x12\n\x0eLIMIT_PAYMENTS\x10\x01\x12\x16\n\x12LIMIT_CERTIFICATES\x10\x02\x12\x0c\n\x08LIMIT_AI\x10\x03\x12\x0e\n\nLIMIT_AUTH\x10\x04\x12\x11\n\rLIMIT_GUESSES\x10\x05\x12\x17\n\x13LIMIT_PERSONAL_DATA\x10\x06\x12\x17\n\x13LIMIT_VERIFICATIONS\x10\x07\x12\x15\n\x11LIMIT_FILE_CHECKS\x10\x08\x12\x11\n\rLIMIT_FRIENDS\x10\t\x12\x12\n\x0eLIMIT_MESSAGES\x10\n\x12\x11\n\rLIMIT_INVITES\x10\x0b:V\n\x06method\x12\x1e.google.protobuf.MethodOptions\x18\x80\x90\x03 \x01(\x0b\x32$.skillforge.options.v1.MethodOptionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'skillforge.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=304
-  _globals['_ACCESS']._serialized_end=488
-  _globals['_LIMIT']._serialized_start=491
-  _globals['_LIMIT']._serialized_end=639
+  _globals['_ACCESS']._serialized_start=368
+  _globals['_ACCESS']._serialized_end=552
+  _globals['_LIMIT']._serialized_start=555
+  _globals['_LIMIT']._serialized_end=809
   _globals['_METHODOPTIONS']._serialized_start=97
-  _globals['_METHODOPTIONS']._serialized_end=301
+  _globals['_METHODOPTIONS']._serialized_end=365
 # @@protoc_insertion_point(module_scope)

@@ -78,6 +78,16 @@ class _LimitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Limit.ValueType
     """Secrets that could be guessed, such as link codes."""
     LIMIT_PERSONAL_DATA: _Limit.ValueType  # 6
     """All of a person's data: exporting and erasing it."""
+    LIMIT_VERIFICATIONS: _Limit.ValueType  # 7
+    """Looking up certificates and badges. Like every class of a public method it counts by address, also for who signed in."""
+    LIMIT_FILE_CHECKS: _Limit.ValueType  # 8
+    """Files from outside that are read here."""
+    LIMIT_FRIENDS: _Limit.ValueType  # 9
+    """Asking to be friends."""
+    LIMIT_MESSAGES: _Limit.ValueType  # 10
+    """Chat messages."""
+    LIMIT_INVITES: _Limit.ValueType  # 11
+    """Calls that ring."""
 
 class Limit(_Limit, metaclass=_LimitEnumTypeWrapper):
     """A class of rate limits. Every call also counts against its IP's and its user's general limit."""
@@ -91,6 +101,16 @@ LIMIT_GUESSES: Limit.ValueType  # 5
 """Secrets that could be guessed, such as link codes."""
 LIMIT_PERSONAL_DATA: Limit.ValueType  # 6
 """All of a person's data: exporting and erasing it."""
+LIMIT_VERIFICATIONS: Limit.ValueType  # 7
+"""Looking up certificates and badges. Like every class of a public method it counts by address, also for who signed in."""
+LIMIT_FILE_CHECKS: Limit.ValueType  # 8
+"""Files from outside that are read here."""
+LIMIT_FRIENDS: Limit.ValueType  # 9
+"""Asking to be friends."""
+LIMIT_MESSAGES: Limit.ValueType  # 10
+"""Chat messages."""
+LIMIT_INVITES: Limit.ValueType  # 11
+"""Calls that ring."""
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 @_typing.final
@@ -104,6 +124,9 @@ class MethodOptions(_message.Message):
     AUDIT_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
     PRODUCES_FIELD_NUMBER: _builtins.int
+    LASTING_FIELD_NUMBER: _builtins.int
+    MAX_BODY_BYTES_FIELD_NUMBER: _builtins.int
+    CACHE_SECONDS_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
     """The HTTP status of success when it is not 200."""
     limit: Global___Limit.ValueType
@@ -118,6 +141,12 @@ class MethodOptions(_message.Message):
     """The media type of the answer where it is not JSON, such as "text/csv". Of methods with the same verb and path,
     the one that produces what the caller's Accept header prefers answers.
     """
+    lasting: _builtins.bool
+    """A stream that goes on for as long as its reader does: it has no deadline."""
+    max_body_bytes: _builtins.int
+    """The most bytes a request's body may have over HTTP, where that is not the door's usual limit."""
+    cache_seconds: _builtins.int
+    """For how many seconds a public answer may be kept; 0: it must be asked about each time."""
     @_builtins.property
     def access(self) -> _containers.RepeatedScalarFieldContainer[Global___Access.ValueType]: ...
     def __init__(
@@ -130,10 +159,13 @@ class MethodOptions(_message.Message):
         audit: _builtins.str = ...,
         frame: _builtins.str = ...,
         produces: _builtins.str = ...,
+        lasting: _builtins.bool = ...,
+        max_body_bytes: _builtins.int = ...,
+        cache_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "frame", b"frame", "idempotency_key", b"idempotency_key", "limit", b"limit", "produces", b"produces", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "cache_seconds", b"cache_seconds", "frame", b"frame", "idempotency_key", b"idempotency_key", "lasting", b"lasting", "limit", b"limit", "max_body_bytes", b"max_body_bytes", "produces", b"produces", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

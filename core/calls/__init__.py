@@ -1,0 +1,1 @@
+"""Calls between two people: who rings, who answers, and when a call is over."""

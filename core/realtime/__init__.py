@@ -1,0 +1,1 @@
+"""Events to connected users: delivery, resume, presence, and the connections themselves."""

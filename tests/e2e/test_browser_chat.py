@@ -1,0 +1,62 @@
+"""Two people in two browsers at two gateway processes: messages, typing, receipts, presence, and what breaks meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import expect
+
+from cli.servers import LocalServers
+from tests.support.browser import Visits
+from tests.support.realtime_lab import Desk, Lab, laboratory, sit_down
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+async def lab(servers: LocalServers, worker_number: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
+    url = servers.create_database(f"browser_chat_{worker_number}")
+    async with laboratory(tmp_path_factory.mktemp("chat"), url, servers.redis_url(50 + worker_number)) as made:
+        yield made
+
+
+@pytest.fixture
+async def desks(lab: Lab, visit: Visits) -> tuple[Desk, Desk]:
+    """Ada at the first gateway, Bob at the second."""
+    ada, bob = await sit_down(visit, lab.ada, lab.bob), await sit_down(visit, lab.bob, lab.ada)
+    for desk in (ada, bob):
+        desk.visitor.forgive("ERR_CONNECTION_RESET")  # what a cut line is called
+        desk.visitor.forgive("WebSocket connection")
+    return ada, bob
+
+
+async def test_two_people_chat(lab: Lab, desks: tuple[Desk, Desk]) -> None:
+    ada, bob = desks
+    await expect(ada.page.locator("#presence")).to_have_text("online")
+    await expect(bob.page.locator("#presence")).to_have_text("online")
+    await ada.page.get_by_label("Message", exact=True).press_sequentially("Hel")
+    await expect(bob.page.locator("#typing")).to_have_text("is typing…")
+    await ada.say("Hello Bob, <b>नमस्ते</b> 👋")
+    await bob.sees("Hello Bob, <b>नमस्ते</b> 👋")
+    await expect(bob.page.locator("#typing")).to_have_text("")
+    await expect(ada.page.locator("#receipt")).to_have_text("delivered 1, read 1")
+    await bob.say("Hello Ada")
+    await ada.sees("Hello Bob, <b>नमस्ते</b> 👋", "Hello Ada")
+
+    # The lines break; both go on writing, and nothing is lost, doubled or out of order.
+    lab.ada.switch.cut()
+    await ada.run("for (const body of ['1', '2', '3']) lab.chat.send('%s', body)" % lab.bob.id)  # noqa: UP031
+    await bob.run("lab.chat.send('%s', '4').then(() => {})" % lab.ada.id)  # noqa: UP031
+    await ada.until("lab.log.arrived.length === 6")
+    await bob.until("lab.log.arrived.length === 6")
+    texts = await ada.page.locator("#messages li").all_inner_texts()
+    assert sorted(texts[2:]) == ["1", "2", "3", "4"]
+    assert [text for text in texts[2:] if text != "4"] == ["1", "2", "3"]
+    await bob.sees(*texts)
+    for desk in desks:
+        log = await desk.log()
+        assert log["arrived"] == [1, 2, 3, 4, 5, 6]
+        assert log["faults"] == []
+    assert [item["state"] for item in (await ada.log())["states"]] == ["connecting", "open", "waiting", "connecting", "open"]
+    assert (await ada.log())["states"][-1]["recovered"] is True
