@@ -29,7 +29,7 @@ run: install ## Start everything on this machine: private MariaDB and Redis, cor
 	$(BIN)/skillforge up $(ARGS)
 
 test: install $(TESTABLE) ## Every test
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --reruns 1 $(ARGS)
 
 test-fast: install $(TESTABLE) ## The tests that take no more than a second or two
 	$(BIN)/pytest -n 2 -m "not slow" $(ARGS)

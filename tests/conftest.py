@@ -18,12 +18,15 @@ from hypothesis import settings
 from playwright.async_api import Browser
 
 from cli.servers import LocalServers, ServersError
+from core.redis import client
 from tests.support.browser import Visits, running_browser
 from tests.support.world import World, running_world
 
 # How long an example takes says more about the machine's load than about the code.
 settings.register_profile("loaded", deadline=None)
 settings.load_profile("loaded")
+# Nor is Redis away when two cores are busy with six of its servers, a browser and a dozen processes.
+client.COMMAND_SECONDS = 2.0
 SHARED = pytest.StashKey[LocalServers]()
 
 

@@ -12,7 +12,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from cli.servers import LocalServers
-from core.redis import Invalidations, LocalCache, Redis, RedisAway, keys
+from core.redis import Invalidations, LocalCache, Redis, RedisAway, client, keys
 
 
 @pytest.fixture
@@ -116,7 +116,8 @@ async def test_away_fails_at_once_and_comes_back(own_servers: LocalServers) -> N
     await redis.close()
 
 
-async def test_a_frozen_server_counts_as_away(own_servers: LocalServers) -> None:
+async def test_a_frozen_server_counts_as_away(own_servers: LocalServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "COMMAND_SECONDS", 0.5)
     redis = Redis(own_servers.redis_url())
     await redis.ping()
     pid = int((own_servers.data_dir / "redis.pid").read_text())
