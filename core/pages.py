@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 import orjson
@@ -43,6 +44,14 @@ class Page:
         self.after = after
         self._seal = seal
 
+    @property
+    def after_time(self) -> tuple[datetime, bytes] | None:
+        """`after` of a list by a time and, among equal ones, an id of 16 bytes: where every row's key is `time_key`."""
+        if self.after is None:
+            return None
+        time, last_id = self.after
+        return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))
+
     def close(self, rows: Sequence[_Row], key: Callable[[_Row], Key]) -> tuple[Sequence[_Row], str]:
         """Give it up to `size + 1` rows; returns the page's rows and the next page's token ("" at the end)."""
         if len(rows) <= self.size:
@@ -54,6 +63,11 @@ class Page:
         """The token of the page behind a keyset, for one that ends without being full."""
         payload = orjson.dumps(key)
         return _encode(self._seal(payload) + payload)
+
+
+def time_key(time: datetime, row_id: bytes) -> tuple[str, str]:
+    """The keyset of a row of a list by a time and an id; `Page.after_time` reads it."""
+    return time.isoformat(), row_id.hex()
 
 
 class Pages:

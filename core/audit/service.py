@@ -15,7 +15,7 @@ from core.call import Call
 from core.db import Database
 from core.errors import InvalidArgument
 from core.ids import to_bytes, to_text
-from core.pages import Page, Pages
+from core.pages import Pages, time_key
 from core.times import from_unix, to_timestamp
 from skillforge.v1 import audit_pb2
 
@@ -31,8 +31,8 @@ class AuditService:
         """The events, newest first. Raises InvalidArgument for a target id without its type, or a time that is none."""
         wanted = _filter(request)
         page = self._pages.open(call, request, scope=("audit", *wanted))
-        rows = await queries.list_events(self._db, wanted, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.id.hex()))
+        rows = await queries.list_events(self._db, wanted, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.create_time, row.id))
         return audit_pb2.ListAuditEventsResponse(events=[event_message(row) for row in kept], next_page_token=token)
 
 
@@ -75,10 +75,3 @@ def _time(field: str, value: Timestamp) -> datetime:
 def _invalid(field: str, rule: str, description: str) -> InvalidArgument:
     violation = Violation(field, rule, description)
     return InvalidArgument("INVALID_ARGUMENT", f"{field}: {description}.", violations=[violation])
-
-
-def _after(page: Page) -> queries.After:
-    if page.after is None:
-        return None
-    time, last_id = page.after
-    return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from contract.errors import Violation
-from core.errors import Conflict, InvalidArgument
+from core.errors import Conflict, InvalidArgument, NotAllowed
 
 # Control characters but tab and line feed (Unicode's category Cc).
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -65,6 +65,11 @@ class Growth(NamedTuple):
     low_unread: int
     high_unread: int
     time: datetime
+
+
+def may_not_write() -> NotAllowed:
+    """The error for whoever may not write to somebody: the same for strangers, the blocked and ids that are nobody's."""
+    return NotAllowed("MAY_NOT_WRITE", "You can write to friends, and to the teachers and students of your courses.")
 
 
 def pair_of(one: bytes, other: bytes) -> Pair:

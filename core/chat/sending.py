@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from core.chat import messages, queries
-from core.chat.rules import Draft, Message, growths, numbered, repeat_of
+from core.chat.rules import Draft, Message, growths, may_not_write, numbered, repeat_of
 from core.db import Database, DuplicateKey, Transaction
 from core.db.errors import RetryScope
-from core.errors import DomainError, NotAllowed
+from core.errors import DomainError
 from core.friends.service import FriendsService
 from core.outbox import Outbox
 from skillforge.v1 import chat_pb2
@@ -87,7 +87,7 @@ class _Repeated(Exception):
 def _result(draft: Draft, first: bool, found: dict[tuple[bytes, str], Message]) -> Result:
     message = found.get(draft.key)
     if message is None:
-        return NotAllowed("MAY_NOT_WRITE", "You can write to friends, and to the teachers and students of your courses.")
+        return may_not_write()
     if first:
         return message, True
     try:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from google.protobuf.empty_pb2 import Empty
 
 from core.call import Call
 from core.chat import messages, queries
 from core.chat.queries import Watermarks
 from core.chat.receipts import Receipts
-from core.chat.rules import Draft, Message, clean_body, pair_of
+from core.chat.rules import Draft, Message, clean_body, may_not_write, pair_of
 from core.chat.sending import Sending
 from core.db import Batcher, Database, Transaction
-from core.errors import InvalidArgument, NotAllowed, missing
+from core.errors import InvalidArgument, missing
 from core.friends.service import FriendsService
 from core.ids import new_id, to_bytes, to_text
 from core.isolated import isolated
 from core.outbox import Outbox
-from core.pages import Pages
+from core.pages import Pages, time_key
 from core.realtime.publisher import Publisher
 from skillforge.v1 import chat_pb2
 
@@ -75,9 +73,8 @@ class ChatService:
     ) -> chat_pb2.ListConversationsResponse:
         """The caller's conversations, the latest written to first."""
         page = self._pages.open(call, request)
-        after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None
-        rows = await queries.conversations(self._db, call.user.user_id, after, page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.last_time.isoformat(), row.peer_id.hex()))
+        rows = await queries.conversations(self._db, call.user.user_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.last_time, row.peer_id))
         return chat_pb2.ListConversationsResponse(
             conversations=[messages.conversation(row) for row in kept], next_page_token=token
         )
@@ -94,7 +91,7 @@ class ChatService:
         """Tell somebody's devices that the caller types. Raises NotAllowed (MAY_NOT_WRITE)."""
         me, other = call.user.user_id, _another(call, request.to)
         if not await self._friends.may_talk(self._db, me, other):
-            raise NotAllowed("MAY_NOT_WRITE", "You can write to friends, and to the teachers and students of your courses.")
+            raise may_not_write()
         await self._publisher.push(other, TYPING, chat_pb2.ChatTyping(user_id=to_text(me), typing=request.typing))
         return Empty()
 

@@ -21,7 +21,7 @@ from core.enrollments.rules import FREE, GRANT, Grant, Pair, plan_grants
 from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, missing
 from core.ids import to_bytes, to_text
 from core.outbox import Outbox
-from core.pages import Page, Pages
+from core.pages import Pages, time_key
 from skillforge.v1 import enrollments_pb2
 
 UNLOCKED = "enrollment.unlocked"
@@ -65,8 +65,8 @@ class EnrollmentsService:
     ) -> enrollments_pb2.ListEnrollmentsResponse:
         """The caller's enrollments, ended ones too, newest first."""
         page = self._pages.open(call, request)
-        rows = await queries.list_of_student(self._db, call.user.user_id, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.course_id.hex()))
+        rows = await queries.list_of_student(self._db, call.user.user_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.create_time, row.course_id))
         return enrollments_pb2.ListEnrollmentsResponse(
             enrollments=[messages.enrollment(row) for row in kept], next_page_token=token
         )
@@ -80,8 +80,8 @@ class EnrollmentsService:
         if outline is None or not is_owner(call, outline.instructor_id):
             raise missing("course")
         page = self._pages.open(call, request, scope=(request.course_id.lower(),))
-        rows = await queries.list_of_course(self._db, course_id, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.student_id.hex()))
+        rows = await queries.list_of_course(self._db, course_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.create_time, row.student_id))
         return enrollments_pb2.ListCourseStudentsResponse(students=[messages.student(row) for row in kept], next_page_token=token)
 
     # What other features do with enrollments.
@@ -197,10 +197,3 @@ def _student_to_enroll(call: Call, request: enrollments_pb2.EnrollInCourseReques
             violations=[Violation("studentId", "required", "must name the student to enroll")],
         )
     return named
-
-
-def _after(page: Page) -> queries.After:
-    if page.after is None:
-        return None
-    time, last_id = page.after
-    return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))

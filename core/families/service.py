@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NoReturn
 
 from google.protobuf.empty_pb2 import Empty
@@ -17,7 +16,7 @@ from core.errors import FailedPrecondition, InvalidArgument, missing
 from core.families import messages, queries, rules
 from core.families.queries import LinkRow
 from core.ids import to_bytes, to_text
-from core.pages import Page, Pages
+from core.pages import Pages, time_key
 from core.progress.service import ProgressService
 from core.quizzes.service import QuizzesService
 from core.times import to_timestamp
@@ -80,15 +79,15 @@ class FamiliesService:
     async def list_children(self, call: Call, request: families_pb2.ListChildrenRequest) -> families_pb2.ListChildrenResponse:
         """The caller's children, the latest linked first."""
         page = self._pages.open(call, request)
-        rows = await queries.children(self._db, call.user.user_id, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.child_id.hex()))
+        rows = await queries.children(self._db, call.user.user_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.create_time, row.child_id))
         return families_pb2.ListChildrenResponse(children=[messages.link(row) for row in kept], next_page_token=token)
 
     async def list_parents(self, call: Call, request: families_pb2.ListParentsRequest) -> families_pb2.ListParentsResponse:
         """The caller's parents, the latest linked first."""
         page = self._pages.open(call, request)
-        rows = await queries.parents(self._db, call.user.user_id, _after(page), page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.create_time.isoformat(), row.parent_id.hex()))
+        rows = await queries.parents(self._db, call.user.user_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.create_time, row.parent_id))
         return families_pb2.ListParentsResponse(parents=[messages.link(row) for row in kept], next_page_token=token)
 
     # What a parent reads. The features' statements look at the link; where they find nothing, it remains to tell
@@ -181,10 +180,3 @@ def _refuse_code() -> NoReturn:
         "The code is wrong, used, or older than 15 minutes. Ask your child for a new one.",
         violations=[Violation("code", "link_code", "must be a code that is valid now")],
     )
-
-
-def _after(page: Page) -> queries.After:
-    if page.after is None:
-        return None
-    time, last_id = page.after
-    return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))

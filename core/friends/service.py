@@ -18,7 +18,7 @@ from core.friends.queries import Pair, PersonRow
 from core.friends.rules import News, Relation, View, Wish
 from core.ids import to_bytes
 from core.outbox import Outbox
-from core.pages import Page, Pages
+from core.pages import Pages, time_key
 from skillforge.v1 import friends_pb2
 
 # Called after two people have parted: no longer friends, or one blocks the other.
@@ -84,9 +84,9 @@ class FriendsService:
         """The caller's friends, or those the caller blocks."""
         page, me = self._pages.open(call, request, scope=(request.blocked,)), call.user.user_id
         if request.blocked:
-            rows = await queries.blocked(self._db, me, _after(page), page.size + 1)
+            rows = await queries.blocked(self._db, me, page.after_time, page.size + 1)
         else:
-            rows = await queries.related(self._db, me, Relation.FRIENDS, _after(page), page.size + 1)
+            rows = await queries.related(self._db, me, Relation.FRIENDS, page.after_time, page.size + 1)
         kept, token = page.close(rows, _key)
         return friends_pb2.ListFriendsResponse(friends=[messages.friend(row) for row in kept], next_page_token=token)
 
@@ -97,7 +97,7 @@ class FriendsService:
         outgoing = request.direction == friends_pb2.REQUEST_DIRECTION_OUTGOING
         page = self._pages.open(call, request, scope=(outgoing,))
         relation = Relation.ASKED if outgoing else Relation.ASKED_ME
-        rows = await queries.related(self._db, call.user.user_id, relation, _after(page), page.size + 1)
+        rows = await queries.related(self._db, call.user.user_id, relation, page.after_time, page.size + 1)
         kept, token = page.close(rows, _key)
         return friends_pb2.ListFriendRequestsResponse(requests=[messages.friend(row) for row in kept], next_page_token=token)
 
@@ -176,11 +176,4 @@ def _requested(view: View) -> friends_pb2.RequestFriendResponse:
 
 
 def _key(row: PersonRow) -> tuple[str, str]:
-    return row.since.isoformat(), row.user_id.hex()
-
-
-def _after(page: Page) -> queries.After:
-    if page.after is None:
-        return None
-    time, last_id = page.after
-    return datetime.fromisoformat(str(time)), bytes.fromhex(str(last_id))
+    return time_key(row.since, row.user_id)

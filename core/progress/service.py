@@ -20,7 +20,7 @@ from core.families.access import is_parent, require_child
 from core.ids import to_bytes
 from core.isolated import isolated
 from core.outbox import Outbox
-from core.pages import Page, Pages
+from core.pages import Page, Pages, time_key
 from core.progress import queries, rules
 from core.progress.gradebook import Gradebook
 from core.progress.marks import BATCH_SECONDS, MarkBatches, note_activity
@@ -98,9 +98,8 @@ class ProgressService(Gradebook):
 
     async def courses_of_child(self, parent_id: bytes, child_id: bytes, page: Page) -> tuple[list[families_pb2.ChildCourse], str]:
         """A page of a child's courses, the latest enrolled first, and the next one's token; nothing unless linked."""
-        after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None
-        rows = await queries.courses_of_child(self._db, parent_id, child_id, after, page.size + 1)
-        kept, token = page.close(rows, lambda row: (row.enroll_time.isoformat(), row.course_id.hex()))
+        rows = await queries.courses_of_child(self._db, parent_id, child_id, page.after_time, page.size + 1)
+        kept, token = page.close(rows, lambda row: time_key(row.enroll_time, row.course_id))
         return [child_course(row) for row in kept], token
 
     async def lectures_complete(self, db: Reader, student_id: bytes, course_id: bytes) -> list[bytes]:

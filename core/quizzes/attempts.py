@@ -15,7 +15,7 @@ from core.db import Database, DuplicateKey, Transaction
 from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, Unavailable, missing
 from core.families.access import is_parent, parent_id, require_child
 from core.ids import new_id, to_bytes, to_text
-from core.pages import Page, Pages
+from core.pages import Page, Pages, time_key
 from core.progress.service import ProgressService
 from core.quizzes import messages, queries, rules
 from core.quizzes.authoring import viewing
@@ -170,12 +170,11 @@ class QuizAttempts:
         return AttemptFilter(quiz_id, call.user.user_id)
 
     async def _page(self, wanted: AttemptFilter, page: Page, now: datetime) -> tuple[list[Attempt], str]:
-        after = (datetime.fromisoformat(str(page.after[0])), bytes.fromhex(str(page.after[1]))) if page.after else None
-        rows = await queries.list_attempts(self._db, wanted, after, page.size + 1)
+        rows = await queries.list_attempts(self._db, wanted, page.after_time, page.size + 1)
         overdue = [row.attempt_id for row in rows if _is_overdue(row, now)]
         if overdue:
             await self._finish_overdue(overdue, now)
-            rows = await queries.list_attempts(self._db, wanted, after, page.size + 1)
+            rows = await queries.list_attempts(self._db, wanted, page.after_time, page.size + 1)
         kept, token = page.close(rows, key=_key)
         return [messages.attempt_head(row) for row in kept], token
 
@@ -295,4 +294,4 @@ def _message(row: AttemptRow | None, *, with_keys: bool = True) -> Attempt:
 
 
 def _key(row: AttemptHead) -> tuple[str, ...]:
-    return (row.start_time.isoformat(), row.attempt_id.hex())
+    return time_key(row.start_time, row.attempt_id)
