@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test test-fast check generate bench growth lock fmt clean
+.PHONY: help install run test test-fast check fuzz generate pictures bench growth lock fmt clean
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -41,9 +41,17 @@ check: install ## Format, lint, types, import rules, contract rules, stubs up to
 	$(BIN)/lint-imports
 	scripts/check-contract
 
+fuzz: install $(TESTABLE) ## Send requests made of the OpenAPI document: `make fuzz ARGS="--examples 200 --seed 7"`
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 generate: install ## Write generated/ anew from protos/
 	$(BIN)/python scripts/generate.py
 
+pictures: FOR := test
+pictures: install $(TESTABLE) ## Take the pictures of the README anew from a running demo school
+	$(BIN)/python scripts/pictures.py
+
+bench: FOR := bench
 bench: install ## Measure, and print the ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 

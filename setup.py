@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-ROOMS = ["contract", "core", "http_gateway", "ws_signaling", "cli", "fakes"]
+ROOMS = ["contract", "core", "http_gateway", "ws_signaling", "telemetry", "cli", "fakes"]
 GENERATED = find_packages("generated")
 
 setup(

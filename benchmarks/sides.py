@@ -86,6 +86,12 @@ def load_sql(servers: LocalServers, database: str, *files: Path) -> None:
 @contextmanager
 def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[Side]:
     """The Express peer, its packages installed in `folder`."""
+    with peer_process(prepare_peer(servers, pem, folder), folder) as side:
+        yield side
+
+
+def prepare_peer(servers: LocalServers, pem: Path, folder: Path) -> Mapping[str, str]:
+    """The peer's database with its data, and its packages; returns the environment of `peer_process`."""
     for name in ("node", "npm"):
         if shutil.which(name) is None:
             sys.exit(f"{name} is not installed; the peer needs Node 20 or newer")
@@ -94,16 +100,21 @@ def peer(servers: LocalServers, pem: Path, folder: Path) -> Iterator[Side]:
     subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=home, check=True, timeout=300)
     servers.create_database("peer")
     load_sql(servers, "peer", home / "schema.sql", home / "seed.sql")
-    port = free_port()
-    environment = {
+    return {
         "MYSQL_SOCKET": str(servers.mariadb_socket),
         "MYSQL_DB": "peer",
         "REDIS_SOCKET": str(servers.redis_socket),
         "JWT_PUBLIC_KEY": str(pem),
         "NODE_ENV": "production",
-        "PORT": str(port),
     }
-    with process(["node", "server.js"], environment, folder / "peer.log", f"http://{HOST}:{port}", cwd=home) as side:
+
+
+@contextmanager
+def peer_process(environment: Mapping[str, str], folder: Path) -> Iterator[Side]:
+    """One process of the peer."""
+    port = free_port()
+    log, url = folder / f"peer{port}.log", f"http://{HOST}:{port}"
+    with process(["node", "server.js"], {**environment, "PORT": str(port)}, log, url, cwd=folder / "peer") as side:
         yield side
 
 
@@ -130,7 +141,7 @@ def ours(environment: Mapping[str, str], folder: Path, workers: int = 1) -> Iter
     """`skillforge serve` with limits out of the way: its REST port and its gRPC port."""
     port, grpc_port = free_port(), free_port()
     serve = [*SKILLFORGE, "serve", "--port", str(port), "--grpc-port", str(grpc_port), "--workers", str(workers)]
-    with process(serve, environment, folder / f"ours{workers}.log", f"http://{HOST}:{port}", cwd=HERE.parent) as side:
+    with process(serve, environment, folder / f"ours{port}.log", f"http://{HOST}:{port}", cwd=HERE.parent) as side:
         yield side, Side(f"http://{HOST}:{grpc_port}", side.pid)
 
 

@@ -1,4 +1,4 @@
--- CASES=events.lua HEADER=name wrk -t1 -c16 -d3s -s webhooks.lua URL: every event once; there must be more than are sent.
+-- CASES=events.lua HEADER=name wrk -t1 -c64 -d3s -s webhooks.lua URL: every event once; there must be more than are sent.
 local cases, header, sent = dofile(os.getenv('CASES')), os.getenv('HEADER'), 0
 request = function()
   sent = sent % #cases + 1

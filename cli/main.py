@@ -81,6 +81,8 @@ def up(host: str, port: int, grpc_port: int, data_dir: Path, demo: bool) -> None
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 128), help="How many processes.")
 def serve(host: str, port: int, grpc_port: int, workers: int) -> None:
     """Serve in production. Needs DATABASE_URL, REDIS_URL, CLERK_SECRET_KEY and CERTIFICATE_SIGNING_KEY."""
+    import tempfile
+
     from cli.addresses import require_free
     from cli.logs import configure_logs
     from cli.serve import Supervisor
@@ -88,11 +90,13 @@ def serve(host: str, port: int, grpc_port: int, workers: int) -> None:
 
     settings = _settings()
     configure_logs(settings.door.log_format, settings.door.log_level)
-    for number in (port, grpc_port):
-        require_free(host, number)
+    for address in ((host, port), (host, grpc_port), *filter(None, (settings.door.metrics_address,))):
+        require_free(*address)
     _migrate(settings)
     click.echo(f"REST at {host}:{port}, gRPC at {host}:{grpc_port}, {workers} worker(s)", err=True)
-    Supervisor(worker_process, (settings, Addresses(host, port, grpc_port, reuse_port=True)), workers).run()
+    addresses = Addresses(host, port, grpc_port, reuse_port=True)
+    with tempfile.TemporaryDirectory(prefix="skillforge-") as folder:  # where the workers find each other
+        Supervisor(worker_process, (settings, addresses, Path(folder)), workers).run()
 
 
 @main.command()

@@ -30,8 +30,9 @@ _POLL_SECONDS = 0.2
 
 @dataclass
 class _Slot:
-    """One worker's place: its process, when it started, and when and after which pause the next one may."""
+    """One worker's place: its number, its process, when it started, and when and after which pause the next one may."""
 
+    number: int
     process: BaseProcess | None = None
     started: float = 0.0
     pause: float = 0.0
@@ -51,7 +52,8 @@ def next_pause(pause: float, lived: float) -> float:
 class Supervisor:
     """Keeps `count` processes of `target(*arguments)` alive until SIGTERM or SIGINT, then lets them drain.
 
-    `target` must be importable, as the processes are spawned. A worker whose parent is gone drains by itself.
+    `target` must be importable, as the processes are spawned; each has the number of its place as its name. A worker whose
+    parent is gone drains by itself.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Supervisor:
         self._target = target
         self._arguments = arguments
         self._drain_seconds = drain_seconds
-        self._slots = [_Slot() for _ in range(count)]
+        self._slots = [_Slot(number) for number in range(count)]
         self._stopping = False
 
     def run(self) -> None:
@@ -93,7 +95,7 @@ class Supervisor:
         if now >= slot.due and not self._stopping:
             slot.started = now
             try:
-                process = self._context.Process(target=run_worker, args=(self._target, self._arguments))
+                process = self._context.Process(target=run_worker, args=(self._target, self._arguments), name=str(slot.number))
                 process.start()
             except OSError as error:  # no memory or no process left for now
                 self._bury(slot, now, f"a worker cannot be started: {error}")

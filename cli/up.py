@@ -14,10 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from cli.addresses import listen, require_free
+from cli.demo.personas import demo_personas
 from cli.demo.school import make_school
 from cli.servers import LocalServers
 from cli.signing_keys import kept_signing_key
-from cli.worker import Addresses, running_core, running_gateway, running_grpc, stopped
+from cli.worker import Addresses, running_core, running_gateway, running_grpc, stopped, telling
 from contract.client import CoreClient
 from core.db import Database, Migrator
 from core.settings import Settings, load_settings
@@ -26,6 +27,8 @@ from fakes.server import CLERK_SECRET_KEY, PAYMENTS_API_KEY, WEBHOOK_SECRET, Fak
 DATABASE = "skillforge"
 SETTINGS_FILE = "settings.env"
 MIGRATE_SECONDS = 120.0
+# For a first look at `/metrics`; production has its own, or none.
+METRICS_TOKEN = "development"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,9 @@ def default_settings(data_dir: Path, url: str, servers: LocalServers) -> dict[st
         "FAKE_PAYMENTS_URL": url,
         "FAKE_PAYMENTS_KEY": PAYMENTS_API_KEY,
         "CERTIFICATE_SIGNING_KEY": str(kept_signing_key(data_dir)),
-        "ALLOWED_ORIGINS": url,
+        # People type either name of this machine.
+        "ALLOWED_ORIGINS": ",".join(sorted({url, url.replace("//localhost:", "//127.0.0.1:")})),
+        "METRICS_TOKEN": METRICS_TOKEN,
         "LOG_LEVEL": "WARNING",
     }
 
@@ -70,14 +75,16 @@ async def up(options: UpOptions, console: Console) -> None:
         settings = load_settings(defaults)
         write_settings(options.data_dir, defaults)
         await migrate(settings)
-        fakes = FakeWorld(options.data_dir, public_url=url, webhook_url=f"{url}/payments/webhook")
+        people = demo_personas() if options.demo else ()
+        fakes = FakeWorld(options.data_dir, public_url=url, webhook_url=f"{url}/payments/webhook", personas=people)
         await fakes.start()
         try:
             async with (
-                running_core(settings) as core,
-                running_grpc(core, settings, addresses) as grpc_port,
+                telling(settings.door, addresses) as metrics,
+                running_core(settings, metrics) as core,
+                running_grpc(core, settings, addresses, metrics) as grpc_port,
                 running_gateway(
-                    core.dispatcher, settings.door, listener, core.readiness, dict.fromkeys(fakes.prefixes, fakes.handle)
+                    core.dispatcher, settings.door, listener, core.readiness, dict.fromkeys(fakes.prefixes, fakes.handle), metrics
                 ),
             ):
                 _announce(console, url, f"{shown_host}:{grpc_port}", options, time.perf_counter() - started)
@@ -165,11 +172,11 @@ def read_settings_file(data_dir: Path) -> dict[str, str]:
 
 def _announce(console: Console, url: str, grpc_address: str, options: UpOptions, seconds: float) -> None:
     table = Table.grid(padding=(0, 2))
-    table.add_row("REST", f"[bold]{url}[/]")
+    table.add_row("Console", f"[bold]{url}[/] (open it in a browser; the REST interface is there too)")
     table.add_row("gRPC", f"{grpc_address} (reflection is on)")
     table.add_row("Sign in", f"POST {url}/dev/sign-in {{email, displayName, role}} (a development issuer, not Clerk)")
     if options.demo:
-        table.add_row("Demo", "li@skillforge.example learns, ada@ teaches, lihua@ is a parent, admin@ runs the school")
+        table.add_row("Demo", "sam@skillforge.example learns, ada@ teaches, anders@ is a parent, admin@ runs the school")
     table.add_row("Data", f"{options.data_dir} (MariaDB, Redis, keys; delete it to start anew)")
     table.add_row("Try", "skillforge tour")
     console.print(f"\n[bold green]SkillForge is ready[/] after {seconds:.1f} s. Ctrl-C stops it.\n")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import multiprocessing
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import uvloop
 from aiohttp import web
@@ -22,6 +25,10 @@ from core.settings import DoorSettings, Settings
 from http_gateway import server as gateway_server
 from http_gateway.options import GatewayOptions
 from http_gateway.remote_client import RemoteClient
+from telemetry import tracing
+from telemetry.metrics import Metrics
+from telemetry.server import serving_metrics
+from telemetry.workers import Place
 from ws_signaling import SignalingDoor, SignalingOptions
 
 DRAIN_SECONDS = 15.0
@@ -41,21 +48,38 @@ class Addresses:
 
 
 @asynccontextmanager
-async def running_core(settings: Settings) -> AsyncIterator[Core]:
+async def telling(settings: DoorSettings, addresses: Addresses, place: Place | None = None) -> AsyncIterator[Metrics]:
+    """The figures and, if there is a collector, the traces of a process; what is to be told of is made inside."""
+    if settings.otlp_endpoint:
+        tracing.start(settings.otlp_endpoint, settings.otlp_service)
+    listener = listen(*settings.metrics_address, reuse_port=addresses.reuse_port) if settings.metrics_address else None
+    metrics = Metrics(place, version("skillforge-lms"))
+    try:
+        async with metrics.running(), serving_metrics(metrics, listener):
+            yield metrics
+    finally:
+        await tracing.stop()
+
+
+@asynccontextmanager
+async def running_core(settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Core]:
     """A core that is connected, and closed at the end."""
     core = Core(settings)
     try:
         await core.start()
-        yield core
+        with (metrics or Metrics()).including(core.figures, core.shared_figures):
+            yield core
     finally:
         await core.close()
 
 
 @asynccontextmanager
-async def running_grpc(core: Core, settings: Settings, addresses: Addresses) -> AsyncIterator[int]:
+async def running_grpc(
+    core: Core, settings: Settings, addresses: Addresses, metrics: Metrics | None = None
+) -> AsyncIterator[int]:
     """The gRPC server of a core; gives its port."""
     server = GrpcServer(
-        core.dispatcher,
+        (metrics or Metrics()).counted(core.dispatcher, "grpc"),
         core.methods,
         gateway_token=settings.door.gateway_token,
         tls=settings.grpc_tls,
@@ -75,10 +99,12 @@ async def running_gateway(
     listener: socket.socket,
     readiness: Callable[[], Awaitable[Mapping[str, str]]],
     extra_handlers: Mapping[str, Handler] | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[None]:
     """A REST gateway and a WebSocket door over a client on a listening socket, drained at the end."""
+    metrics = metrics or Metrics()
     signaling = SignalingDoor(
-        client,
+        metrics.counted(client, "ws"),
         SignalingOptions(
             allowed_origins=frozenset(settings.allowed_origins) | settings.own_origins,
             trusted_proxy_hops=settings.trusted_proxy_hops,
@@ -89,23 +115,28 @@ async def running_gateway(
         trusted_proxy_hops=settings.trusted_proxy_hops,
         readiness=readiness,
         extra_handlers={**(extra_handlers or {}), "/ws": signaling.handle},
+        metrics=metrics.text,
+        metrics_token=settings.metrics_token,
         drain_others=signaling.drain,
     )
     signaling.start()
-    running = await gateway_server.start(gateway_server.create_server(client, options), listener, DRAIN_SECONDS)
+    server = gateway_server.create_server(metrics.counted(client, "rest"), options)
+    running = await gateway_server.start(server, listener, DRAIN_SECONDS)
     try:
-        yield
+        with metrics.including(signaling.figures), metrics.including(server.door.figures):
+            yield
     finally:
         await running.stop()
 
 
-async def serve_all(settings: Settings, addresses: Addresses) -> None:
+async def serve_all(settings: Settings, addresses: Addresses, place: Place | None = None) -> None:
     """Core, gRPC and gateway in this process until a signal to stop."""
     listener = listen(addresses.host, addresses.port, reuse_port=addresses.reuse_port)
     async with (
-        running_core(settings) as core,
-        running_grpc(core, settings, addresses),
-        running_gateway(core.dispatcher, settings.door, listener, core.readiness),
+        telling(settings.door, addresses, place) as metrics,
+        running_core(settings, metrics) as core,
+        running_grpc(core, settings, addresses, metrics),
+        running_gateway(core.dispatcher, settings.door, listener, core.readiness, metrics=metrics),
     ):
         settle_garbage()
         await stopped()
@@ -113,19 +144,23 @@ async def serve_all(settings: Settings, addresses: Addresses) -> None:
 
 async def serve_core(settings: Settings, addresses: Addresses) -> None:
     """A core behind gRPC alone until a signal to stop."""
-    async with running_core(settings) as core, running_grpc(core, settings, addresses):
+    async with (
+        telling(settings.door, addresses) as metrics,
+        running_core(settings, metrics) as core,
+        running_grpc(core, settings, addresses, metrics),
+    ):
         await stopped()
 
 
 async def serve_remote_gateway(settings: DoorSettings, addresses: Addresses, target: str, ca: bytes | None) -> None:
     """A gateway to a core elsewhere until a signal to stop. `ca`: the PEM that vouches for the core, None for plain text."""
     listener = listen(addresses.host, addresses.port, reuse_port=addresses.reuse_port)
-    async with running_remote_client(target, settings, ca) as client:
+    async with telling(settings, addresses) as metrics, running_remote_client(target, settings, ca) as client:
 
         async def readiness() -> Mapping[str, str]:
             return {"core": await client.reachable(READY_SECONDS)}
 
-        async with running_gateway(client, settings, listener, readiness):
+        async with running_gateway(client, settings, listener, readiness, metrics=metrics):
             await stopped()
 
 
@@ -156,10 +191,10 @@ async def stopped() -> None:
     await stop.wait()
 
 
-def worker_process(settings: Settings, addresses: Addresses) -> None:
-    """What a worker of `skillforge serve` runs; importable, as workers are spawned."""
+def worker_process(settings: Settings, addresses: Addresses, folder: Path) -> None:
+    """What a worker of `skillforge serve` runs; importable, as workers are spawned. They find each other in the folder."""
     configure_logs(settings.door.log_format, settings.door.log_level)
-    uvloop.run(serve_all(settings, addresses))
+    uvloop.run(serve_all(settings, addresses, Place(multiprocessing.current_process().name, folder)))
 
 
 def _address(host: str, port: int) -> str:

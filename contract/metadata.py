@@ -14,6 +14,9 @@ FORWARDED = (
     IF_MATCH,
     "accept-language",
     "user-agent",
+    # W3C Trace Context.
+    "traceparent",
+    "tracestate",
     "skillforge-signature",
     "stripe-signature",
     "svix-id",

@@ -36,7 +36,7 @@ class Method:
     """One RPC. `path` is the gRPC path; `handler` the method's name in Python; `access` and `limit` are
     numbers of `skillforge.options.v1.Access` and `Limit`; `produces` the media type of the answer, "" for JSON; a
     `lasting` stream has no deadline; `max_body_bytes` of an HTTP request, 0 for the door's usual limit; `cache_seconds` a
-    public answer may be kept."""
+    public answer may be kept. The rest is as in `skillforge.options.v1.MethodOptions`."""
 
     path: str
     service: str
@@ -56,6 +56,11 @@ class Method:
     lasting: bool = False
     max_body_bytes: int = 0
     cache_seconds: int = 0
+    other_status: tuple[int, ...] = ()
+    if_match: bool = False
+    consumes: tuple[str, ...] = ()
+    signature_headers: tuple[str, ...] = ()
+    ranges: bool = False
 
 
 @cache
@@ -116,6 +121,11 @@ def _method(descriptor: MethodDescriptor) -> Method:
         lasting=rule.lasting,
         max_body_bytes=rule.max_body_bytes,
         cache_seconds=rule.cache_seconds,
+        other_status=tuple(rule.other_status),
+        if_match=rule.if_match,
+        consumes=tuple(rule.consumes),
+        signature_headers=tuple(rule.signature_headers),
+        ranges=rule.ranges,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,6 +11,10 @@ from contract.methods import Method, load_methods
 from core.analytics.rebuild import rebuild_due
 from core.analytics.recounts import Recounts
 from core.analytics.service import AnalyticsService
+from core.assistant.answers import Answers
+from core.assistant.budget import Budget
+from core.assistant.engines.choice import choose_engine
+from core.assistant.service import AssistantService
 from core.audit.service import AuditService
 from core.background import every
 from core.calls.service import CallsService
@@ -23,9 +27,10 @@ from core.courses import indexing
 from core.courses.catalog import CourseCatalog
 from core.courses.service import CoursesService
 from core.creations import repeats
-from core.db import Database, Migrator
+from core.db import Database
 from core.enrollments.service import EnrollmentsService
 from core.families.service import FamiliesService
+from core.figures import figures, shared_figures
 from core.friends.service import FriendsService
 from core.identity.clerk import Clerk
 from core.identity.connections import Credentials
@@ -43,10 +48,12 @@ from core.payments.reconciliation.service import Reconciliation
 from core.payments.service import PaymentsService
 from core.progress.service import ProgressService
 from core.quizzes.service import QuizzesService
+from core.readiness import readiness
 from core.realtime.connections import Connections
 from core.realtime.publisher import Publisher
 from core.realtime.service import RealtimeService
 from core.redis import Invalidations, Redis
+from core.redis.traced import TracedRedis
 from core.rpc.dispatcher import Dispatcher
 from core.rpc.idempotency import IdempotencyStore
 from core.rpc.limits import Policy, RateLimiter
@@ -54,6 +61,8 @@ from core.rpc.quotas import Quotas
 from core.settings import Settings
 from core.times import Clock, utc_now
 from skillforge.options.v1 import options_pb2
+from telemetry import tracing
+from telemetry.figures import Figure
 
 SWEEP_SECONDS = 30.0
 SWEEP_ROWS = 500
@@ -89,6 +98,7 @@ class Resources:
     signing_keys: SigningKeys
     providers: Providers
     pages: Pages
+    answers: Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,7 @@ class Services:
     calls: CallsService
     realtime: RealtimeService
     analytics: AnalyticsService
+    assistant: AssistantService
     audit: AuditService
 
     def by_name(self) -> dict[str, object]:
@@ -188,6 +199,7 @@ class Core:
         await resources.inspector.close()
         await resources.clerk.close()
         await resources.providers.close()
+        await resources.answers.close()
         await resources.redis.close()
         await resources.db.close()
 
@@ -202,25 +214,16 @@ class Core:
         )  # fmt: skip
 
     async def readiness(self) -> Mapping[str, str]:
-        """Each part this process needs → "ok" or what is wrong with it."""
-        mysql, redis = await asyncio.gather(self._check_mysql(), self._check_redis())
-        return {**mysql, "redis": redis}
+        """Each part this process needs → "ok", or what is wrong with it and what to do."""
+        return await readiness(self.resources.db, self.resources.redis)
 
-    async def _check_mysql(self) -> dict[str, str]:
-        try:
-            async with asyncio.timeout(2.0):
-                pending = await Migrator(self.resources.db).pending()
-        except Exception as error:
-            return {"mysql": _why(error), "migrations": "unknown"}
-        return {"mysql": "ok", "migrations": f"pending: {', '.join(pending)}" if pending else "ok"}
+    def figures(self) -> Iterable[Figure]:
+        """What this process counts, beside its calls."""
+        return figures(self.resources)
 
-    async def _check_redis(self) -> str:
-        try:
-            async with asyncio.timeout(2.0):
-                await self.resources.redis.ping()
-        except Exception as error:
-            return _why(error)
-        return "ok"
+    async def shared_figures(self) -> Iterable[Figure]:
+        """What the database tells of all processes. Raises Unavailable."""
+        return await shared_figures(self.resources)
 
     async def _expire_payments(self) -> None:
         await self._payments.expire_overdue(self._clock(), SWEEP_ROWS)
@@ -250,13 +253,9 @@ class Core:
         await repeats.forget(self.resources.db, self._clock(), DROPPED_ROWS)
 
 
-def _why(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
 def _resources(settings: Settings) -> Resources:
     db = Database(settings.database_url, size=settings.database_pool_size)
-    redis = Redis(settings.redis_url)
+    redis = Redis(settings.redis_url) if tracing.spans() is None else TracedRedis(settings.redis_url)
     invalidations = Invalidations(redis)
     clerk = Clerk(settings.clerk_api_url, settings.clerk_secret_key)
     keys: KeySource = PemKey(settings.clerk_jwt_key) if settings.clerk_jwt_key else JwksKeys(clerk)
@@ -280,6 +279,7 @@ def _resources(settings: Settings) -> Resources:
         signing_keys=signing_keys,
         providers=_providers(settings),
         pages=Pages(settings.secret_key),
+        answers=Answers(redis, choose_engine(settings.ai), Budget(redis, settings.ai.daily_budget)),
     )
 
 
@@ -316,9 +316,10 @@ def _services(settings: Settings, resources: Resources, clock: Clock) -> Service
         ice_urls=settings.turn_urls, turn_secret=settings.turn_secret,
     )  # fmt: skip
     quizzes = QuizzesService(db, catalog, progress, pages, clock)
+    courses = CoursesService(db, catalog, pages)
     return Services(
         identity=IdentityService(db, resources.sessions, resources.clerk, pages, webhook_key=settings.clerk_webhook_key),
-        courses=CoursesService(db, catalog, pages),
+        courses=courses,
         quizzes=quizzes,
         enrollments=enrollments,
         payments=payments,
@@ -331,6 +332,7 @@ def _services(settings: Settings, resources: Resources, clock: Clock) -> Service
         calls=calls,
         realtime=RealtimeService(resources.redis, resources.sessions, resources.connections),
         analytics=AnalyticsService(db, catalog),
+        assistant=AssistantService(courses, progress, catalog, resources.answers),
         audit=AuditService(db, pages),
     )
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
-from core.certificates.keys import read_keys
+from core.assistant.engines import AiSettings
+from core.certificates.keys import check_validity, read_keys
 from core.db.url import parse_url
 from core.identity.keys import PemKey
 from core.identity.svix import signing_key
@@ -71,6 +73,12 @@ class DoorSettings:
     gateway_token: str = field(repr=False)
     log_format: str
     log_level: str
+    # Where figures can be scraped without a token; None: nowhere.
+    metrics_address: tuple[str, int] | None
+    metrics_token: str = field(repr=False)
+    # The OTLP collector that traces go to ("": no traces), and the name they carry.
+    otlp_endpoint: str
+    otlp_service: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ class Settings:
     # STUN and TURN servers for calls, and the secret shared with the TURN servers.
     turn_urls: tuple[str, ...]
     turn_secret: str
+    ai: AiSettings
     font_folder: str
     certificate_signing_key: bytes
     certificate_retired_keys: bytes
@@ -153,6 +162,17 @@ class _Reader:
         if value and not good:
             self.faults.append(f"{name} must be an http or https URL, not {value!r}")
         return value.rstrip("/")
+
+    def host_and_port(self, name: str) -> tuple[str, int] | None:
+        """An address to listen at, "127.0.0.1:9464" or "[::1]:9464"; None when it is not set."""
+        value = self.text(name)
+        host, _, port = value.rpartition(":")
+        if not value:
+            return None
+        if host and port.isascii() and port.isdigit() and int(port) < 65536:
+            return host.strip("[]"), int(port)
+        self.faults.append(f"{name} must be an address such as 127.0.0.1:9464, not {value!r}")
+        return None
 
     def origin_of(self, name: str, default: str) -> frozenset[str]:
         """The origin (RFC 6454) of pages at an address that `url` checks; nothing for a wrong one."""
@@ -248,7 +268,8 @@ class _Reader:
         found = self.pem(name), self.pem(retired_name)
         for part, pems in ((name, (found[0], b"")), (retired_name, (b"", found[1]))):
             try:
-                read_keys(*pems)
+                if (key := read_keys(*pems).current) is not None:
+                    check_validity(key, datetime.now(UTC))
             except ValueError as error:
                 self.faults.append(f"{part}: {error}")
         return found
@@ -315,6 +336,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         stripe_api_url=read.url("STRIPE_API_URL", "https://api.stripe.com"),
         turn_urls=read.ice_urls("TURN_URLS", "TURN_SECRET"),
         turn_secret=read.text("TURN_SECRET"),
+        ai=_ai(read),
         font_folder=read.folder("FONT_FOLDER"),
         certificate_signing_key=signing_key,
         certificate_retired_keys=retired_keys,
@@ -343,6 +365,16 @@ def _payment_provider(read: _Reader) -> str:
     return provider
 
 
+def _ai(read: _Reader) -> AiSettings:
+    key, model = read.text("AI_API_KEY"), read.text("AI_MODEL")
+    if key and not model:
+        read.faults.append("AI_MODEL is not set; AI_API_KEY needs it: the name of a model at AI_BASE_URL")
+    if model and not key:
+        read.faults.append("AI_API_KEY is not set; AI_MODEL needs it, and a server that checks no keys takes any")
+    base_url = read.url("AI_BASE_URL", "https://api.openai.com/v1")
+    return AiSettings(base_url, key, model, read.number("AI_DAILY_BUDGET", 100, 1, 1_000_000))
+
+
 def _door(read: _Reader) -> DoorSettings:
     return DoorSettings(
         allowed_origins=read.origins("ALLOWED_ORIGINS"),
@@ -351,6 +383,10 @@ def _door(read: _Reader) -> DoorSettings:
         gateway_token=read.text("GATEWAY_TOKEN"),
         log_format=read.choice("LOG_FORMAT", "text", ("text", "json")),
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        metrics_address=read.host_and_port("METRICS_ADDRESS"),
+        metrics_token=read.text("METRICS_TOKEN"),
+        otlp_endpoint=read.url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        otlp_service=read.text("OTEL_SERVICE_NAME", "skillforge"),
     )
 
 

@@ -1,7 +1,8 @@
 """A fake of Clerk: an issuer of session tokens, and the part of its Backend API that the core calls.
 
 Its wire is Clerk's: RS256 session tokens with version 2 claims, `GET /v1/jwks`, `GET` and `DELETE /v1/users/{id}` behind the
-secret key, errors in Clerk's shape. `POST /dev/sign-in` stands for the sign-in page, which is Clerk's in production.
+secret key, errors in Clerk's shape. `POST /dev/sign-in` stands for the sign-in page, which is Clerk's in production;
+`GET /dev/personas` suggests people to sign in as.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,20 @@ _SIGN_IN_FIELDS = {"email", "displayName", "role"}
 MAX_NAME = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """Somebody to sign in as: as `POST /dev/sign-in` takes them, and what they are good for, in a sentence."""
+
+    email: str
+    display_name: str
+    role: str
+    about: str
+
+    def as_json(self) -> dict[str, str]:
+        fields = asdict(self)
+        return {"displayName": fields.pop("display_name"), **fields}
+
+
 class ClerkFake:
     """The fake; `start()` it before use. Settings come by arguments alone."""
 
@@ -41,8 +58,10 @@ class ClerkFake:
         issuer: str,
         authorized_party: str = "",
         token_seconds: int = 3600,
+        personas: Sequence[Persona] = (),
     ) -> None:
         """`data_dir` keeps keys and users; `authorized_party` is the tokens' azp; Clerk's own tokens live 60 seconds."""
+        self.personas = tuple(personas)
         self.secret_key = secret_key
         self.issuer = issuer
         self.authorized_party = authorized_party
@@ -115,8 +134,11 @@ class ClerkFake:
             return problem.response()
 
     async def _handle_dev(self, request: web.BaseRequest) -> web.Response:
+        if request.path == "/dev/personas":
+            require_method(request, "GET")
+            return json_response({"personas": [persona.as_json() for persona in self.personas]})
         if request.path != "/dev/sign-in":
-            raise Problem(404, "There is POST /dev/sign-in here.")
+            raise Problem(404, "There are POST /dev/sign-in and GET /dev/personas here.")
         require_method(request, "POST")
         email, display_name, role = _sign_in_request(await read_json(request))
         try:

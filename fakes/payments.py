@@ -73,9 +73,6 @@ class PaymentsFake:
         self._session_secret = hashlib.sha256(b"checkout session:" + api_key.encode()).digest()
         self._tokens: Memory[str] = Memory()  # idempotency key -> session id
 
-    async def start(self) -> None:
-        await self.webhooks.start()
-
     async def close(self) -> None:
         """Stops the deliveries and answers those who wait in a silent outage."""
         if self.outage.mode is Mode.SILENT:

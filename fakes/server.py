@@ -8,9 +8,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from fakes.clerk import ClerkFake
+from fakes.clerk import ClerkFake, Persona
 from fakes.clock import Clock
 from fakes.payments import PaymentsFake
+from fakes.videos import PREFIX as VIDEOS
+from fakes.videos import handle_videos
 from fakes.web import Handler, Problem, json_response
 
 CLERK_SECRET_KEY = "sk_test_fake_clerk_for_development_only"
@@ -33,6 +35,7 @@ class FakeWorld:
         clerk_issuer: str = "",
         clerk_authorized_party: str = "",
         token_seconds: int = 3600,
+        personas: Sequence[Persona] = (),
         payments_api_key: str = PAYMENTS_API_KEY,
         late_seconds: float = 5.0,
         max_attempts: int = 15,
@@ -48,6 +51,7 @@ class FakeWorld:
             issuer=clerk_issuer or public_url,
             authorized_party=clerk_authorized_party,
             token_seconds=token_seconds,
+            personas=personas,
         )
         self.payments = PaymentsFake(
             api_key=payments_api_key,
@@ -69,7 +73,6 @@ class FakeWorld:
 
     async def start(self) -> None:
         await self.clerk.start()
-        await self.payments.start()
 
     async def listen(self, host: str = "127.0.0.1", port: int = 0, *, sock: socket.socket | None = None) -> None:
         """Starts, and serves on a TCP port (0: any free one) or on a given listening socket. Sets `url`."""
@@ -94,6 +97,7 @@ class FakeWorld:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers any request: a fake's own, a word on what this is at `/`, else 404."""
         handlers: tuple[tuple[tuple[str, ...], Handler], ...] = (
+            ((VIDEOS,), handle_videos),
             (self.clerk.prefixes, self.clerk.handle),
             (self.payments.prefixes, self.payments.handle),
         )

@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,6 +88,45 @@ class Delivery:
         }
 
 
+class Deliveries:
+    """What is on its way to merchants: tasks, and the connections they share."""
+
+    def __init__(self, user_agent: str, max_connections: int = 16) -> None:
+        self._user_agent = user_agent
+        self._max_connections = max_connections
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections, each request of which has ATTEMPT_SECONDS."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS),
+                headers={"User-Agent": self._user_agent},
+            )
+        return self._session
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self, delivery: Coroutine[Any, Any, None]) -> None:
+        """Deliver in the background."""
+        task = asyncio.create_task(delivery)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop all deliveries."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+
 class WebhookSender:
     """Delivers events to one URL. What waits, and the log, are lost with the process."""
 
@@ -112,25 +151,11 @@ class WebhookSender:
         self._first_delay = first_delay
         self._max_delay = max_delay
         self._max_waiting = max_waiting
-        self._max_connections = max_connections
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
-
-    async def start(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections),
-            timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS),
-            headers={"User-Agent": "SkillForge-Fake-Pay/1"},
-        )
+        self._deliveries = Deliveries("SkillForge-Fake-Pay/1", max_connections)
 
     async def close(self) -> None:
         """Stops all deliveries."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        await self._deliveries.close()
 
     def send(self, events: Sequence[dict[str, Any]], delay: float = 0.0) -> list[Delivery]:
         """Delivers the events one after the other, beginning after `delay` seconds. Raises QueueFull."""
@@ -152,11 +177,9 @@ class WebhookSender:
         delivery.state = WAITING
 
     def _start(self, deliveries: list[Delivery], delay: float) -> None:
-        if len(self._tasks) >= self._max_waiting:
+        if len(self._deliveries) >= self._max_waiting:
             raise QueueFull
-        task = asyncio.create_task(self._deliver_all(deliveries, delay))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._deliveries.begin(self._deliver_all(deliveries, delay))
 
     async def _deliver_all(self, deliveries: Sequence[Delivery], delay: float) -> None:
         if delay > 0:
@@ -193,7 +216,6 @@ class WebhookSender:
 
     async def _attempt(self, body: bytes) -> Attempt:
         """Redirects are not followed: they are no 2xx."""
-        assert self._session is not None, "start() comes first"
         now, started = self.clock.now(), time.monotonic()
         headers = {
             "Content-Type": "application/json",
@@ -201,7 +223,7 @@ class WebhookSender:
         }
         detail = ""
         try:
-            async with self._session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._deliveries.session.post(self.url, data=body, headers=headers, allow_redirects=False) as response:
                 answer = str(response.status)
                 if not answer.startswith("2"):
                     detail = (await response.content.read(DETAIL_BYTES)).decode("utf-8", "replace")

@@ -73,8 +73,7 @@ class Answer:
         if len(body) <= _PIECE_BYTES:
             transport.write(head + body)
         else:
-            transport.write(head)
-            transport.write(body)  # by itself, for copying a large one takes longer than all the rest
+            transport.writelines((head, body))  # copying a large one takes longer than all the rest
         if transport.get_write_buffer_size():
             await _drain(request.writer)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from aiohttp import web
@@ -24,17 +25,17 @@ from http_gateway.handlers import BindingError, CallHandler, Handler, RequestRea
 from http_gateway.incoming import Headers, Incoming, Place, request_id_of
 from http_gateway.json_codec import JsonCodec
 from http_gateway.negotiation import negotiated
+from http_gateway.openapi.served import Documentation
 from http_gateway.options import GatewayOptions, RawHandler
 from http_gateway.outgoing import problem_answer, simple_answer
 from http_gateway.pages import verify
-from http_gateway.pages.index import RouteLine
 from http_gateway.path_templates import TemplateError, parse_template
 from http_gateway.problems import bad_request, method_not_allowed, problem_for, route_not_found, unexpected
 from http_gateway.raw_streams import RawStreamHandler
 from http_gateway.routes import Entry, NoRoute, RouteError, RouteTable
-from http_gateway.static_files import StaticFiles
-from http_gateway.system import SystemPages
+from http_gateway.system import RouteLine, SystemPages
 from skillforge.options.v1 import options_pb2
+from telemetry.figures import Figure
 
 # How many targets are kept with what answers them, and up to what length: together a few MiB.
 MAX_TARGETS = 2048
@@ -51,9 +52,11 @@ class Door:
         """Raises RouteError when the contract's bindings cannot be served; it lists every fault."""
         methods = load_methods()
         self._options = options
+        self._problems: Counter[int] = Counter()
         self._cors = Cors(options.allowed_origins)
         self.system = SystemPages(options, _route_lines(methods))
-        self._table = RouteTable([*_entries(methods, client, options, self._cors), *_system_entries(self.system)])
+        own = _system_entries(self.system, methods, options)
+        self._table = RouteTable([*_entries(methods, client, options, self._cors), *own])
         self._recall = lru_cache(MAX_TARGETS)(self._find)
 
     async def handle(self, request: web.BaseRequest) -> Response:
@@ -68,15 +71,23 @@ class Door:
             response = await handler(Incoming(request, headers, request_id, place))
         except CallError as error:
             response = problem_answer(problem_for(error, request_id, _IF_MATCH in headers), request_id)
+            self._problems[response.status] += 1
             response.close = not request.content.is_eof()  # what is left of the body is not worth reading
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:
             failure = unexpected(request_id, request.method, error)
             response = problem_answer(problem_for(failure, request_id), request_id)
+            self._problems[response.status] += 1
         if self._cors.active or self.system.draining:
             self._finish(response, headers)
         return response
+
+    def figures(self) -> Iterator[Figure]:
+        """What was refused or failed here, also what never became a call."""
+        for status, count in self._problems.items():
+            text = "Problem answers over HTTP, by status."
+            yield Figure("skillforge_http_problems_total", text, count, (("status", str(status)),))
 
     def _find(self, verb: str, target: str) -> tuple[Handler, Place]:
         """What answers a verb and a raw target. It says nothing of a single request, so it can be kept."""
@@ -188,12 +199,17 @@ def _entry(
     return Entry(route.verb, template, handler, method.path)
 
 
-def _system_entries(system: SystemPages) -> list[Entry[Handler]]:
-    files = StaticFiles()
+def _system_entries(system: SystemPages, methods: tuple[Method, ...], options: GatewayOptions) -> list[Entry[Handler]]:
+    files = system.files
+    served: set[str] = set()
+    documents = Documentation(methods, _PAGES, served)
     pages: Mapping[str, Handler] = {
-        "/healthz": system.healthz, "/readyz": system.readyz, verify.START_PATH: verify.start,
+        "/healthz": system.healthz, "/readyz": system.readyz, "/metrics": system.metrics, verify.START_PATH: verify.start,
         "/static/{name}": files.newest, "/static/{version}/{name}": files.versioned,
+        "/static/console/{name}": files.newest, "/static/{version}/console/{name}": files.versioned,
+        "/openapi.json": documents.openapi, "/docs": documents.docs, "/docs/realtime": documents.realtime,
     }  # fmt: skip
+    served |= {"/", *pages, *options.extra_handlers}
     found = [Entry("GET", parse_template(path), page, path) for path, page in pages.items()]
     # The grammar has no template for the root: its one segment is empty.
     root = parse_template("/x")._replace(segments=("",))

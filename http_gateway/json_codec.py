@@ -127,9 +127,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+_EXACT = json.JSONDecoder(object_pairs_hook=_unique)
+
+
 def _repeated_key(body: bytes) -> bool:
+    """Whether a JSON text that orjson takes has a key twice in one object."""
     try:
-        json.loads(body, object_pairs_hook=_unique)
+        _EXACT.decode(body.decode())
     except _RepeatedKeyError:
         return True
     return False

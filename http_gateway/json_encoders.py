@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf import json_format, timestamp_pb2
@@ -51,7 +52,7 @@ def encode_timestamp(value: timestamp_pb2.Timestamp) -> str:
     seconds, nanos = value.seconds, value.nanos
     if not (_SECONDS_MIN <= seconds <= _SECONDS_MAX and 0 <= nanos < 1_000_000_000):
         raise ValueError(f"no RFC 3339 time has {seconds} seconds and {nanos} nanoseconds")
-    text = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    text = _whole_second(seconds)
     if nanos == 0:
         return text + "Z"
     if nanos % 1_000_000 == 0:
@@ -59,6 +60,11 @@ def encode_timestamp(value: timestamp_pb2.Timestamp) -> str:
     if nanos % 1_000 == 0:
         return f"{text}.{nanos // 1_000:06d}Z"
     return f"{text}.{nanos:09d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _whole_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def _double(value: float) -> float | str:

@@ -10,6 +10,8 @@ from aiohttp import web
 RawHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # Part of the service to "ok", or to a sentence why it is not.
 Readiness = Callable[[], Awaitable[Mapping[str, str]]]
+# Figures for Prometheus, and their media type.
+MetricsText = Callable[[], Awaitable[tuple[bytes, str]]]
 
 
 async def no_more() -> None:
@@ -29,6 +31,8 @@ class GatewayOptions:
     `trusted_proxy_hops`: how many proxies of ours stand in front; the client's address is then the one the outermost
     of them wrote into X-Forwarded-For.
     `extra_handlers`: handlers of other rooms by path prefix ("/dev"); they take the prefix itself and all below.
+    `metrics`: gives the figures that `/metrics` shows to whoever sends `metrics_token` as a bearer token; without a token
+    nobody gets them here.
     `drain_others`: ends what they hold open, when the server has stopped listening.
     """
 
@@ -44,4 +48,6 @@ class GatewayOptions:
     readiness_timeout_seconds: float = 5.0
     encoded_cache_bytes: int = 32 * 1024 * 1024
     extra_handlers: Mapping[str, RawHandler] = field(default_factory=dict)
+    metrics: MetricsText | None = None
+    metrics_token: str = field(default="", repr=False)
     drain_others: Callable[[], Awaitable[None]] = no_more

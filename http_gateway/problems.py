@@ -99,7 +99,7 @@ def phrase(status: int) -> str:
 def unexpected(request_id: str, name: str, error: BaseException) -> CallError:
     """Log an exception nobody foresaw, with its traceback, and give the error that tells the caller nothing but its
     request id. `name` is the call's name."""
-    _LOG.error("unexpected error in %s, request %s", name, request_id, exc_info=error, extra={"request_id": request_id})
+    _LOG.error("unexpected error in %s", name, exc_info=error, extra={"fields": {"request_id": request_id}})
     return CallError.build(code_pb2.INTERNAL, "INTERNAL", "")
 
 

@@ -51,13 +51,14 @@ class RemoteClient:
 
     def __init__(self, target: str, *, root_certificates: bytes | None = None, gateway_token: str = "") -> None:
         """`root_certificates`: the PEM that vouches for a core with TLS, None for plain text; `gateway_token` proves to
-        the core that the client addresses we send are true."""
+        the core that the client addresses we send are true (the first of several between commas)."""
         self._channel = (
             grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(root_certificates), options=_OPTIONS)
             if root_certificates is not None
             else grpc.aio.insecure_channel(target, options=_OPTIONS)
         )
-        self._token = ((GATEWAY_TOKEN, gateway_token),) if gateway_token else ()
+        token = gateway_token.partition(",")[0].strip()
+        self._token = ((GATEWAY_TOKEN, token),) if token else ()
         self._calls: dict[str, Any] = {method.path: self._multicallable(method) for method in load_methods()}
 
     def _multicallable(self, method: Method) -> Any:
@@ -104,7 +105,7 @@ class RemoteClient:
         try:
             await asyncio.wait_for(self._channel.channel_ready(), seconds)
         except TimeoutError:
-            return "the core cannot be reached"
+            return "does not answer. Start it, or correct the address that `skillforge gateway --core` was given."
         return "ok"
 
     def _metadata(self, metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

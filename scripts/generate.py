@@ -1,8 +1,8 @@
-"""Generate the stubs in `generated/` from `protos/`, and images of the contract for buf.
+"""Generate the stubs in `generated/` from `protos/` with the contract's comments, and images of the contract for buf.
 
-`generate.py` writes the stubs; `--check` regenerates them elsewhere and fails on a difference;
-`--image FILE` writes a FileDescriptorSet of `--protos DIR` (default: protos) with its imports, which
-`buf lint` and `buf breaking` read.
+`generate.py` writes the stubs, and `skillforge/comments.json` beside them, for stubs know no comments; `--check`
+regenerates them elsewhere and fails on a difference; `--image FILE` writes a FileDescriptorSet of `--protos DIR`
+(default: protos) with its imports, which `buf lint` and `buf breaking` read.
 
 Other people's .proto files are not in the repository: they come from the installed packages.
 googleapis ships its files; protovalidate ships the descriptor of buf/validate/validate.proto.
@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import argparse
 import filecmp
+import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import google.api
 from google.protobuf import descriptor_pb2, duration_pb2, field_mask_pb2, timestamp_pb2
@@ -84,8 +87,37 @@ def write_image(protos: Path, image: Path) -> None:
     image.write_bytes(files.SerializeToString())
 
 
+def write_comments(protos: Path, target: Path) -> None:
+    """Write the comments of all that is declared below `protos` by full names, one a line, to `target`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        image = Path(scratch) / "image.binpb"
+        compile_protos(protos, Path(scratch), f"--descriptor_set_out={image}", "--include_source_info")
+        files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes())
+    found = {name: text for file in files.file for name, text in comments(file)}
+    target.write_text(json.dumps(found, ensure_ascii=False, indent=0, sort_keys=True) + "\n")
+
+
+def comments(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    """The full name and the comment of each declaration that has one."""
+    for place in file.source_code_info.location:
+        lines = (place.leading_comments or place.trailing_comments).rstrip().split("\n")
+        text = "\n".join(line.removeprefix(" ").rstrip() for line in lines)
+        # A path alternates a field's number with an index into it: message, then field, ...
+        if text and place.path and len(place.path) % 2 == 0:
+            yield ".".join([file.package, *names(file, list(place.path))]), text
+
+
+def names(holder: Any, path: list[int]) -> list[str]:
+    """The names of the declarations that a path of source info leads through."""
+    if not path:
+        return []
+    field, index, *rest = path
+    item = getattr(holder, type(holder).DESCRIPTOR.fields_by_number[field].name)[index]
+    return [item.name, *names(item, rest)]
+
+
 def generate(target: Path) -> None:
-    """Write message modules, their type stubs and the service stubs of every contract file below `target`."""
+    """Write message modules, their type stubs, the service stubs and the comments of every contract file below `target`."""
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
         bin_folder = Path(sys.executable).parent
@@ -104,6 +136,7 @@ def generate(target: Path) -> None:
         if "class " not in stub.read_text():  # a file without services
             stub.unlink()
             stub.with_suffix(".pyi").unlink(missing_ok=True)
+    write_comments(ROOT / "protos", target / "skillforge" / "comments.json")
     for folder in [path for path in target.rglob("*") if path.is_dir()]:
         (folder / "__init__.py").touch()
         (folder / "py.typed").touch() if folder.parent == target else None

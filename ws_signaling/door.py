@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +20,7 @@ from google.rpc import code_pb2
 from contract.client import CoreClient
 from contract.errors import CallError
 from http_gateway.incoming import client_address, request_id_of
+from telemetry.figures import Figure
 from ws_signaling import codes
 from ws_signaling.frames import Frames
 from ws_signaling.options import SignalingOptions
@@ -40,6 +43,7 @@ class SignalingDoor:
         self._sockets: set[Socket] = set()
         self._writing: set[Outbox] = set()
         self._draining = False
+        self._closed: Counter[int] = Counter()
         self.wheel = Wheel(options.clock, self._look_at_readers)
 
     def start(self) -> None:
@@ -50,6 +54,14 @@ class SignalingDoor:
     def sockets(self) -> int:
         """How many sockets are open."""
         return len(self._sockets)
+
+    def figures(self) -> Iterator[Figure]:
+        """How many sockets are open, and how those before ended."""
+        yield Figure("skillforge_sockets", "WebSockets that are open.", len(self._sockets))
+        for code, count in self._closed.items():
+            yield Figure(
+                "skillforge_sockets_closed_total", "WebSockets that ended, by close code.", count, (("code", str(code)),)
+            )
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Upgrade a request and serve the socket until it is closed. Raises CallError instead of upgrading."""
@@ -69,6 +81,7 @@ class SignalingDoor:
             await socket.ended()
         finally:
             self._sockets.discard(socket)
+            self._closed[int(ws.close_code or 1006)] += 1
             socket.gone()
         return ws
 

@@ -182,7 +182,7 @@ class Socket:
                 self._send(frames.error(frame_id, error))
             self.end(codes.of_refusal(error), error.reason.lower().replace("_", " "))
         except Exception:
-            log.exception("a connection's events broke off")
+            log.exception("a connection's events broke off", extra={"fields": {"request_id": self._request_id}})
             self.end(codes.ERROR, "something went wrong")
         else:
             self.end(codes.ERROR, "the events broke off")
@@ -218,7 +218,8 @@ class Socket:
             if error.reason in _REVOKED:
                 self.end(codes.REVOKED, error.reason.lower().replace("_", " "))
         except Exception:
-            log.exception("the frame %s could not be answered", request.name)
+            fields = {"request_id": self._request_id}  # those of its frames begin with it
+            log.exception("the frame %s could not be answered", request.name, extra={"fields": fields})
             failure = CallError.build(code_pb2.INTERNAL, "INTERNAL", "Something went wrong here.")
             self._send(frames.error(request.id, failure))
 

@@ -16,10 +16,12 @@ from cli.client import TIMEOUT
 from cli.demo.client import Caller
 from cli.demo.course_files import Course, Lecture, Module, Quiz, answers, load_courses
 from cli.demo.people import Person, Study, load_people, people, studies
+from cli.demo.talks import talk
 from contract.client import CoreClient
 from contract.errors import CallError
 from core.times import utc_now
 from fakes.clerk import ClerkFake
+from fakes.videos import video_url
 from skillforge.v1 import courses_pb2, payments_pb2, progress_pb2
 
 # How many people act at the same time.
@@ -71,6 +73,7 @@ class DemoSchool:
         await self._each(load_courses(), self._write_course)
         await self._each(people("STUDENT"), self._study)
         await self._each(people("PARENT"), self._link)
+        await talk(self._callers, self._ids)
         archived = _archived()
         await self._callers[archived.instructor].call("DeleteCourse", course_id=self._courses[archived.slug].id)
 
@@ -123,7 +126,8 @@ class DemoSchool:
                 lecture_id, quiz_id = known.lectures[place].id, known.lectures[place].quiz_id
             else:
                 number = course.lectures.index(lecture) + 1
-                lecture_id, quiz_id = await _write_lecture(teacher, module_id, lecture, f"{course.slug}-{number}"), ""
+                film = video_url(self._clerk.issuer, f"{course.slug}-{number}")
+                lecture_id, quiz_id = await _write_lecture(teacher, module_id, lecture, film), ""
             if lecture.quiz is not None and not quiz_id:
                 await teacher.call("PutLectureQuiz", lecture_id=lecture_id, **_quiz(lecture.quiz))
 
@@ -211,14 +215,14 @@ def _quiz(quiz: Quiz) -> dict[str, object]:
     return {**quiz.fields, "questions": quiz.questions}
 
 
-async def _write_lecture(teacher: Caller, module_id: str, lecture: Lecture, name: str) -> str:
+async def _write_lecture(teacher: Caller, module_id: str, lecture: Lecture, film: str) -> str:
     made = await teacher.call(
         "CreateLecture",
         module_id=module_id,
         title=lecture.title,
         notes=lecture.notes,
         preview=lecture.preview,
-        video={"url": f"https://videos.example.com/{name}.mp4", "duration_seconds": lecture.seconds},
+        video={"url": film, "duration_seconds": lecture.seconds},
     )
     return str(made.id)
 

@@ -47,12 +47,16 @@ class Lifecycle:
             return call
         await self._announce(call)
         if not call.live:
-            for party in (call.caller, call.callee):
-                await self.store.release(party.user_id, call.call_id)
+            await self.unlock(call)
         if not await self._record(call):
             return call
         moved = await self.store.step(call.call_id, lambda now_is, _: store.settled(now_is, call.version))
         return moved.after if moved is not None else call
+
+    async def unlock(self, call: Call) -> None:
+        """Unlock the call's people, as far as they are locked for it."""
+        for party in (call.caller, call.callee):
+            await self.store.release(party.user_id, call.call_id)
 
     async def relay(self, call: Call, sender_id: bytes, signal: calls_pb2.CallSignal, event_id: bytes) -> None:
         """Give a signal to the other party's device, once for each `event_id`."""

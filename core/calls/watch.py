@@ -88,7 +88,11 @@ class CallWatch:
             ticked = rules.tick(present, now, caller_here, callee_here)
             return replace(ticked, held_ms=now) if hold and ticked.live else ticked
 
-        return await self._life.step(call.call_id, step)
+        after = await self._life.step(call.call_id, step)
+        if hold and (after is None or not after.live):
+            # It ended while its locks were carried on, and one that was gone may have been set anew.
+            await self._life.unlock(call)
+        return after
 
     async def _hold(self, call: Call) -> bool:
         """Carry a call's locks on; whether its people may still talk, as far as that can be asked."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -24,9 +25,15 @@ from core.errors import FailedPrecondition, Unavailable, missing
 from core.families.access import parent_id
 from skillforge.v1 import certificates_pb2
 
+log = logging.getLogger("skillforge.certificates")
+
 CACHE_BYTES = 16 * 1024 * 1024
 READING_SECONDS = 1.0
 MAX_READINGS = 1000
+
+
+# A PDF and when it was made, in a while.
+Making: TypeAlias = asyncio.Task[tuple[bytes, datetime]]
 
 
 class Kept(NamedTuple):
@@ -86,6 +93,8 @@ class CertificateDownloads:
     _db: Database
     _renderer: Press
     _cache: PdfCache
+    # The files being made, by their certificate's id; no more than the press takes at once.
+    _making: dict[str, Making]
     _keys: SigningKeys
     _links: messages.Links
 
@@ -123,10 +132,24 @@ class CertificateDownloads:
         if made is not None and (known := self._cache.get(certificate_id, made)) is not None:
             return known
         file = await queries.file(self._db, certificate_id) if made is not None else None
-        pdf, made = file or await self._make(found, now)
+        pdf, made = file or await self._made(found, now)
         kept = Kept(HttpBody(content_type="application/pdf", data=pdf), await asyncio.to_thread(_etag, pdf), len(pdf))
         self._cache.put(certificate_id, made, kept)
         return kept
+
+    async def _made(self, found: Reading, now: datetime) -> tuple[bytes, datetime]:
+        """`_make`, once for all who wait for it, and to its end when nobody waits any more: then the next gets it at once."""
+        certificate_id = found.row.certificate_id
+        task = self._making.get(certificate_id)
+        if task is None:
+            task = self._making[certificate_id] = asyncio.create_task(self._make(found, now))
+            task.add_done_callback(lambda ended: self._end_making(certificate_id, ended))
+        return await asyncio.shield(task)
+
+    def _end_making(self, certificate_id: str, ended: Making) -> None:
+        del self._making[certificate_id]
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            log.debug("a certificate was not made: %r", error)
 
     async def _make(self, found: Reading, now: datetime) -> tuple[bytes, datetime]:
         """Make the PDF and keep it; whoever was first has made the one that everybody gets."""

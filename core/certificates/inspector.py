@@ -44,6 +44,16 @@ class PdfInspector:
         self._running: set[asyncio.Task[Findings]] = set()
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """Files that wait or are read."""
+        return len(self._running)
+
+    @property
+    def room(self) -> int:
+        """How many may at once."""
+        return self._max_waiting
+
     async def inspect(self, pdf: bytes) -> Findings:
         """What signatures the PDF bears. Raises Unavailable when too many wait already, or the keeper died."""
         if self._closed or len(self._running) >= self._max_waiting:

@@ -113,6 +113,16 @@ def read_signing_key(pem: bytes) -> SigningKey:
     return SigningKey(thumbprint(key.public_key()), key, own, tuple(chain))
 
 
+def check_validity(key: SigningKey, now: datetime) -> None:
+    """Raise ValueError when a signature made `now` would count for nothing: the key's certificate, or one of its issuers',
+    has expired or is not valid yet."""
+    for certificate in (key.certificate, *key.chain):
+        if certificate.not_valid_after_utc < now:
+            raise ValueError(f"the certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it")
+        if certificate.not_valid_before_utc > now:
+            raise ValueError(f"the certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+
+
 def new_signing_key() -> bytes:
     """A fresh private key and its self-signed certificate, as PEM. Takes up to a second of CPU."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=NEW_BITS)

@@ -108,6 +108,16 @@ class PdfRenderer:
         self._making = asyncio.Lock()
         self._warming: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Renderings that wait or run."""
+        return self._waiting
+
+    @property
+    def room(self) -> int:
+        """How many may at once."""
+        return self._max_waiting
+
     def warm(self) -> None:
         """Starts the workers in the background, so that nobody waits for them, neither the start nor the first request."""
         if self._warming is None and not self._closed:

@@ -53,6 +53,7 @@ class CertificatesService(
         self._pages = pages
         self._renderer = renderer
         self._cache = PdfCache()
+        self._making = {}
         self._inspector = inspector
         self._keys = keys
         self._links = messages.Links(public_url)

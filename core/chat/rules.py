@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from contract.errors import Violation
+from core.call import Connection
 from core.errors import Conflict, InvalidArgument, NotAllowed
 
 # Control characters but tab and line feed (Unicode's category Cc).
@@ -30,6 +31,8 @@ class Draft(NamedTuple):
     client_message_id: str
     body: str
     time: datetime
+    # The connection it was sent over: the sender's other ones are told of it.
+    connection: Connection | None = None
 
     @property
     def pair(self) -> Pair:

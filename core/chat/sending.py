@@ -11,14 +11,17 @@ from core.db import Database, DuplicateKey, Transaction
 from core.db.errors import RetryScope
 from core.errors import DomainError
 from core.friends.service import FriendsService
-from core.outbox import Outbox
+from core.outbox import News, Outbox
+from core.realtime.events import elsewhere
 from skillforge.v1 import chat_pb2
 
 BATCH_SECONDS = 8.0
 MESSAGE = "chat.message"
 
-# A message and whether it is new; or why the draft is none.
-Result = tuple[Message, bool] | DomainError
+# A message and whether it is new.
+Sent = tuple[chat_pb2.ChatMessage, bool]
+# Or why the draft is none.
+Result = Sent | DomainError
 
 
 class Sending:
@@ -60,6 +63,14 @@ class Sending:
             # What was sent while they might is answered all the same.
             known = known | await queries.known(tx, {draft.key for draft in ordered} - {draft.key for draft in allowed})
         made = await self._insert(tx, allowed) if allowed else []
+        told = [messages.message(item) for item in made]
+        # To the recipient's devices, and to the sender's other ones.
+        news: list[News] = []
+        for draft, message in zip(allowed, told, strict=True):
+            news += [(draft.recipient_id, MESSAGE, message), (draft.sender_id, elsewhere(MESSAGE, draft.connection), message)]
+        await self._outbox.add_together(tx, news)
+        if len(made) == len(drafts):
+            return [(message, True) for message in told]
         new = {(item.sender_id, item.client_message_id): item for item in made}
         return [_result(draft, draft.key in new and fresh[draft.key] is draft, known | new) for draft in drafts]
 
@@ -71,12 +82,6 @@ class Sending:
             await queries.insert_messages(tx, made)
         except DuplicateKey as error:
             raise _Repeated from error
-        # To the recipient's devices, and to the sender's other ones.
-        news: list[tuple[bytes, str, chat_pb2.ChatMessage]] = []
-        for item in made:
-            told = messages.message(item)
-            news += [(item.recipient_id, MESSAGE, told), (item.sender_id, MESSAGE, told)]
-        await self._outbox.add_many(tx, news)
         return made
 
 
@@ -89,8 +94,8 @@ def _result(draft: Draft, first: bool, found: dict[tuple[bytes, str], Message]) 
     if message is None:
         return may_not_write()
     if first:
-        return message, True
+        return messages.message(message), True
     try:
-        return repeat_of(message, draft), False
+        return messages.message(repeat_of(message, draft)), False
     except DomainError as error:
         return error

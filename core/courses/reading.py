@@ -65,6 +65,13 @@ class CourseReading:
         access.require_reader(call, "lecture", viewing)
         return messages.lecture(row)
 
+    async def own_lecture(self, call: Call, lecture_id: bytes) -> courses_pb2.Lecture:
+        """A lecture of the caller's own course, or any for an admin. Raises NotFound for every other."""
+        row = await queries.lecture(self._db, lecture_id, call.user.user_id)
+        if row is None or not access.is_owner(call, row.instructor_id):
+            raise missing("lecture")
+        return messages.lecture(row)
+
     async def _load_list(
         self, call: Call, request: courses_pb2.ListCoursesRequest, mine: bytes | None
     ) -> courses_pb2.ListCoursesResponse:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import aiomysql
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
@@ -13,6 +15,7 @@ from core.db.answer import Answer
 from core.db.errors import away, translate
 from core.db.literals import bind
 from core.db.url import Address
+from telemetry import tracing
 
 CONNECT_SECONDS = 3.0
 # How long the server lets a statement run; the pool's watch gives up a little later.
@@ -32,6 +35,8 @@ _MYSQL_BOUND = "max_execution_time = %s"
 # The version, and what tells a server process from another that answers at the same address.
 _WHO = "SELECT VERSION(), CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir)"
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+# What a statement does, and the first table it names.
+_SUMMARY = re.compile(r"\s*(\w+)(?:.{0,2000}?\b(?:FROM|INTO|UPDATE)\s+(\w+))?", re.DOTALL | re.IGNORECASE)
 
 
 class Wire(aiomysql.Connection):  # type: ignore[misc]
@@ -124,6 +129,27 @@ class Connection:
         self.wire.close()
 
 
+class TracedConnection(Connection):
+    """A connection whose statements have spans. They tell what was done to which table, and no more: a statement may
+    hold what people wrote."""
+
+    __slots__ = ()
+
+    async def run(self, sql: str, params: Sequence[object] = ()) -> Answer:
+        """Run one statement, as `Connection` does."""
+        spans = tracing.spans()
+        if spans is None:
+            return await super().run(sql, params)
+        with spans.within(_summary(sql[:4000]), db_system_name="mysql"):
+            return await super().run(sql, params)
+
+
+@lru_cache(256)
+def _summary(sql: str) -> str:
+    found = _SUMMARY.match(sql)
+    return " ".join(filter(None, found.groups())) if found else "statement"
+
+
 def _server_error(packet: bytes) -> Exception:
     try:
         raise_mysql_exception(packet)
@@ -141,7 +167,7 @@ async def open_connection(address: Address, *, database: bool = True, statement_
         async with asyncio.timeout(CONNECT_SECONDS):
             # The driver's public way to connect an object of our own class.
             await wire.ping(reconnect=True)
-            connection = Connection(wire)
+            connection = Connection(wire) if tracing.spans() is None else TracedConnection(wire)
             ((version, server),) = (await connection.run(_WHO)).rows
             connection.server = server
             if "mariadb" in version.lower():

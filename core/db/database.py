@@ -12,7 +12,7 @@ from core.db.answer import Answer
 from core.db.connection import Connection, open_connection
 from core.db.errors import RetryScope, overloaded
 from core.db.literals import bind_rows
-from core.db.pool import Pool
+from core.db.pool import Pool, PoolState
 from core.db.url import parse_url
 from core.errors import DomainError
 
@@ -110,6 +110,11 @@ class Database:
         self.address = parse_url(url)
         self._pool = Pool(lambda: open_connection(self.address), size)
         self._endings: set[asyncio.Task[None]] = set()
+
+    @property
+    def pool(self) -> PoolState:
+        """How its connections stand now."""
+        return self._pool.state
 
     async def start(self) -> None:
         """Begin connecting in the background; the server may come later."""

@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from core.db.connection import STATEMENT_SECONDS, Connection
 from core.db.errors import away, overloaded
@@ -25,6 +26,18 @@ _MAX_KILLERS = 4
 _WAITERS_A_CONNECTION = 200
 
 
+class PoolState(NamedTuple):
+    """How many connections there may be and are, how many of them work and rest, how many callers wait for one, and how
+    many ever gave up waiting."""
+
+    size: int
+    open: int
+    in_use: int
+    idle: int
+    waiting: int
+    gave_up: int
+
+
 class Pool:
     """Keeps `size` connections open, also after the server was away, and lends them."""
 
@@ -38,9 +51,16 @@ class Pool:
         # A waiter gets a connection, or None: a slot to open one in.
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._away_until = 0.0
+        self._gave_up = 0
         self._keeper: asyncio.Task[None] | None = None
         self._killers: set[asyncio.Task[None]] = set()
         self._closed = False
+
+    @property
+    def state(self) -> PoolState:
+        """How it stands now."""
+        idle, in_use = len(self._idle), len(self._lent)
+        return PoolState(self._size, idle + in_use, in_use, idle, len(self._waiters), self._gave_up)
 
     def start(self) -> None:
         """Begin opening connections in the background."""
@@ -108,6 +128,7 @@ class Pool:
         except BaseException as error:
             self._leave(waiter)
             if isinstance(error, TimeoutError):
+                self._gave_up += 1
                 raise overloaded() from error
             raise
         return connection if connection is not None else await self._open()

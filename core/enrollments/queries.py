@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -133,17 +133,34 @@ async def hold_enterable(tx: Transaction, course_id: bytes, *, any_price: bool) 
 
 async def raise_count(tx: Transaction, course_ids: Sequence[bytes], by: int) -> None:
     """Count so many more active enrollments (fewer: negative) in each course."""
-    sql = "UPDATE courses SET enrollment_count = GREATEST(0, enrollment_count + %s) WHERE id IN %s"
+    # Reading all courses, where there are few, would wait for every course that another transaction holds.
+    sql = "UPDATE courses FORCE INDEX (PRIMARY) SET enrollment_count = GREATEST(0, enrollment_count + %s) WHERE id IN %s"
     await tx.execute(sql, (by, list(course_ids)))
 
 
-async def insert_active(tx: Transaction, pairs: Sequence[Pair], now: datetime) -> None:
-    """New active enrollments. Raises DuplicateKey when one is there already."""
-    sql = """
-        INSERT INTO enrollments (student_id, course_id, status, create_time, student_name)
-        VALUES (%s, %s, %s, %s, (SELECT display_name FROM users WHERE id = %s LOCK IN SHARE MODE))
-    """
-    await tx.insert_many(sql, [(*pair, _ACTIVE, now, pair[0]) for pair in pairs])
+async def hold_names(tx: Transaction, student_ids: Sequence[bytes]) -> dict[bytes, str]:
+    """The names of these accounts, which do not change until the end: enrollments hold them too."""
+    sql = "SELECT id, display_name FROM users WHERE id IN %s LOCK IN SHARE MODE"
+    return {row[0]: row[1] for row in await tx.fetch_all(sql, (list(student_ids),))}
+
+
+async def insert_active(tx: Transaction, pairs: Sequence[Pair], names: Mapping[bytes, str], now: datetime) -> None:
+    """New active enrollments, with the students' names. Raises DuplicateKey when one is there already."""
+    sql = "INSERT INTO enrollments (student_id, course_id, status, create_time, student_name) VALUES (%s, %s, %s, %s, %s)"
+    await tx.insert_many(sql, [(*pair, _ACTIVE, now, names.get(pair[0], "")) for pair in pairs])
+
+
+async def new_enrollments(tx: Transaction, pairs: Sequence[Pair], now: datetime) -> list[EnrollmentRow]:
+    """`enrollments` of pairs that the transaction has just enrolled for the first time: nothing is complete in them."""
+    sql = "SELECT id, title, lecture_count FROM courses FORCE INDEX (PRIMARY) WHERE id IN %s"
+    courses = {row[0]: row[1:] for row in await tx.fetch_all(sql, (sorted({course_id for _, course_id in pairs}),))}
+    found = []
+    for student_id, course_id in pairs:
+        title, lecture_count = courses[course_id]
+        found.append(
+            EnrollmentRow(course_id, title, student_id, enrollments_pb2.ENROLLMENT_STATUS_ACTIVE, 0, lecture_count, now, None)
+        )
+    return found
 
 
 async def reopen(tx: Transaction, pairs: Sequence[Pair]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -20,7 +20,7 @@ from core.enrollments.access import require_open
 from core.enrollments.rules import FREE, GRANT, Grant, Pair, plan_grants
 from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, missing
 from core.ids import to_bytes, to_text
-from core.outbox import Outbox
+from core.outbox import News, Outbox
 from core.pages import Pages, time_key
 from skillforge.v1 import enrollments_pb2
 
@@ -96,11 +96,18 @@ class EnrollmentsService:
         """Give a student a reason for access. True: it opened the course, which was closed to the student before."""
         return bool(await self.grant_many(tx, [Grant(student_id, course_id, source_kind, source_id)], now))
 
-    async def grant_many(self, tx: Transaction, grants: Sequence[Grant], now: datetime, tally: Tally | None = None) -> set[Pair]:
-        """`grant` for many at once, in as few statements as one takes. Returns the pairs that were opened.
+    async def grant_many(self, tx: Transaction, grants: Sequence[Grant], now: datetime) -> set[Pair]:
+        """`grant` for many at once, in as few statements as one takes. Returns the pairs that were opened."""
+        tally, news = Tally(), list[News]()
+        opened = await self.grant_all(tx, grants, now, tally, news)
+        await self._outbox.add_many(tx, news)
+        await rollups.write(tx, tally, now)
+        return opened
 
-        Who gives a tally writes it.
-        """
+    async def grant_all(
+        self, tx: Transaction, grants: Sequence[Grant], now: datetime, tally: Tally, news: list[News]
+    ) -> set[Pair]:
+        """`grant_many` for who writes the tally and the news."""
         if not grants:
             return set()
         wanted = list(dict.fromkeys(grants))
@@ -109,21 +116,20 @@ class EnrollmentsService:
         for rise, course_ids in plan.rises.items():
             await queries.raise_count(tx, course_ids, rise)
         if plan.new:
+            names = await queries.hold_names(tx, sorted({student_id for student_id, _ in plan.new}))
             try:
-                await queries.insert_active(tx, plan.new, now)
+                await queries.insert_active(tx, plan.new, names, now)
             except DuplicateKey as error:
                 raise RetryScope("another transaction enrolled the student meanwhile") from error
         if plan.ended and await queries.reopen(tx, plan.ended) != len(plan.ended):
             raise RetryScope("another transaction opened the enrollment meanwhile")
         await queries.put_entitlements(tx, wanted, now)
-        opened = [*plan.new, *plan.ended]
-        if opened:
-            await self._announce(tx, opened)
-            changes = Tally() if tally is None else tally
-            await rollups.opened(tx, plan.new, plan.ended, changes, now)
-            if tally is None:
-                await rollups.write(tx, changes, now)
-        return set(opened)
+        if plan.new:
+            _tell(await queries.new_enrollments(tx, plan.new, now), news)
+        if plan.ended:
+            _tell(await queries.enrollments(tx, plan.ended), news)
+        await rollups.opened(tx, plan.new, plan.ended, tally, now)
+        return {*plan.new, *plan.ended}
 
     async def revoke(
         self, tx: Transaction, student_id: bytes, course_id: bytes, source_kind: str, source_id: bytes, now: datetime
@@ -173,9 +179,9 @@ class EnrollmentsService:
         await record(tx, call, "course", to_text(pair[1]), after={"studentId": to_text(pair[0]), "opened": opened})
         return opened
 
-    async def _announce(self, tx: Transaction, pairs: Sequence[Pair]) -> None:
-        rows = await queries.enrollments(tx, pairs)
-        await self._outbox.add_many(tx, [(row.student_id, UNLOCKED, messages.enrollment(row)) for row in rows])
+
+def _tell(rows: Iterable[queries.EnrollmentRow], news: list[News]) -> None:
+    news += ((row.student_id, UNLOCKED, messages.enrollment(row)) for row in rows)
 
 
 def _require_enterable(call: Call, outline: Outline | None) -> None:

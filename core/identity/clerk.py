@@ -14,7 +14,9 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from core.bounded_answers import read_answer
 from core.errors import Unavailable
+from telemetry.outside import watched
 
 log = logging.getLogger("skillforge.identity")
 
@@ -73,7 +75,10 @@ class Clerk:
         """The JSON that is answered; None for 404."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar(), headers={"Authorization": f"Bearer {self._secret_key}"}
+                timeout=_TIMEOUT,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=watched("clerk"),
+                headers={"Authorization": f"Bearer {self._secret_key}"},
             )
         try:
             async with self._session.request(verb, self._api_url + path, allow_redirects=False) as response:
@@ -81,22 +86,13 @@ class Clerk:
                     return None
                 if response.status != 200:
                     raise _unavailable(f"it answered {response.status}")
-                return orjson.loads(await _read(response)) or {}
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
+                return orjson.loads(await read_answer(response, _MAX_ANSWER_BYTES)) or {}
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise _unavailable(str(error) or type(error).__name__) from error
 
 
 def _user_path(clerk_id: str) -> str:
     return f"/v1/users/{quote(clerk_id, safe='')}"
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise _unavailable("its answer is too long")
-    return bytes(body)
 
 
 def _unavailable(why: str) -> Unavailable:

@@ -1,7 +1,8 @@
 """The outbox: events are committed with the change they tell of, then published in order, each user's apart.
 
-Delivery is at least once with a stable event id, and the publishing script takes each id once, so a relay that died
-between publishing and deleting does no harm.
+What a transaction tells a user at once is one row. Events that need no order share rows, whoever they are for: nobody waits for
+those, and they are deleted behind the next ones' back. Delivery is at least once with stable ids, and the publishing script
+takes each row once, so a relay that died between publishing and deleting does no harm.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias
 
 from google.protobuf.message import Message
 
@@ -19,9 +21,10 @@ from core.db import Database, Transaction
 from core.errors import DomainError
 from core.ids import new_id
 from core.outbox import queries
-from core.outbox.queries import Event
+from core.outbox.publishing import Publishing
+from core.outbox.rows import Row, make_rows, make_shared_rows
 from core.redis import Redis, RedisAway
-from core.redis.event_log import publish_call
+from core.redis.event_log import LogEvent
 
 log = logging.getLogger("skillforge.outbox")
 
@@ -31,10 +34,16 @@ MAX_BACKOFF_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
 _ROUND_SECONDS = 8.0
 _AGAIN_SECONDS = 0.1
-# Events known here and not published yet; those beyond are taken from the table once their claim has run out.
+# Rows known here and not published yet; those beyond are taken from the table once their claim has run out.
 _MAX_FRESH = 5000
-_MAX_USERS_AT_ONCE = 16
-_MAX_EVENTS_A_SCRIPT = 100
+# A backlog is counted no further: beyond, only its age matters.
+MAX_COUNTED = 100_000
+# Shared rows that are published are deleted so many at a time, with pauses.
+_MAX_DELETED = 1000
+_DELETE_PAUSE_SECONDS = 0.05
+
+# Whom to tell, the topic, and what to tell.
+News: TypeAlias = tuple[bytes, str, Message]
 
 
 class Outbox:
@@ -42,23 +51,31 @@ class Outbox:
 
     def __init__(self, db: Database, redis: Redis) -> None:
         self._db = db
-        self._publish_script = redis.script("publish_events")
-        self._fresh: deque[Event] = deque()
+        self._publishing = Publishing(redis)
+        self._fresh: deque[Row] = deque()
         self._wake = asyncio.Event()
         self._poll_at = 0.0
         self._relay: asyncio.Task[None] | None = None
+        # Shared rows to delete; those beyond are taken from the table, known to be published, and deleted then.
+        self._published: deque[Row] = deque(maxlen=_MAX_FRESH)
+        self._deleting: asyncio.Task[None] | None = None
         self._closing = False
 
     async def add(self, tx: Transaction, user_id: bytes, topic: str, message: Message) -> None:
         """Tell a user of something, if and only if the transaction commits; in order with the user's other events."""
         await self.add_many(tx, [(user_id, topic, message)])
 
-    async def add_many(self, tx: Transaction, news: Sequence[tuple[bytes, str, Message]]) -> None:
-        """`add` for many (user, topic, message) at once, in one statement."""
-        events = [Event(new_id(), user_id, topic, message.SerializeToString()) for user_id, topic, message in news]
-        await queries.insert(tx, events)
-        for event in events:
-            tx.after_commit(partial(self._committed, event))
+    async def add_many(self, tx: Transaction, news: Sequence[News]) -> None:
+        """`add` for many at once, in one statement."""
+        await self._insert(tx, make_rows(_events(news)))
+
+    async def add_together(self, tx: Transaction, news: Sequence[News]) -> None:
+        """`add_many` of events that order themselves, such as numbered messages: they wait for none, and share rows."""
+        await self._insert(tx, make_shared_rows(_events(news)))
+
+    async def backlog(self) -> tuple[int, float]:
+        """How many events of all processes wait, up to MAX_COUNTED, and for how many seconds the first."""
+        return await queries.backlog(self._db, MAX_COUNTED)
 
     async def start(self) -> None:
         """Begin relaying, in the background; MySQL and Redis may come later."""
@@ -73,11 +90,19 @@ class Outbox:
         await asyncio.wait((self._relay,), timeout=_CLOSE_SECONDS)
         self._relay.cancel()
         await asyncio.gather(self._relay, return_exceptions=True)
+        if self._deleting is not None:
+            self._deleting.cancel()
+            await asyncio.gather(self._deleting, return_exceptions=True)
+        await self._delete_published()
 
-    async def _committed(self, event: Event) -> None:
-        if len(self._fresh) < _MAX_FRESH:
-            self._fresh.append(event)
-            self._wake.set()
+    async def _insert(self, tx: Transaction, rows: Sequence[Row]) -> None:
+        if rows:
+            await queries.insert(tx, rows)
+            tx.after_commit(partial(self._committed, rows))
+
+    async def _committed(self, rows: Sequence[Row]) -> None:
+        self._fresh.extend(rows[: max(0, _MAX_FRESH - len(self._fresh))])
+        self._wake.set()
 
     async def _run(self) -> None:
         failures = 0
@@ -118,52 +143,59 @@ class Outbox:
         if _now() < self._poll_at or self._closing:
             return
         self._poll_at = _now() + POLL_SECONDS * random.uniform(0.8, 1.2)
-        while not self._fresh and (events := await queries.claim(self._db, MAX_BATCH)):
-            await self._relay_batch(events)
+        # Rows that nothing can be done for are looked at again after a pause: they wait for another's.
+        while not self._fresh and (rows := await queries.claim(self._db, MAX_BATCH)):
+            if not await self._relay_batch(rows):
+                return
 
-    async def _relay_batch(self, events: list[Event]) -> None:
-        """Publish claimed events; those that are not, for whatever reason, are free for anybody again."""
-        done: list[Event] = []
+    async def _relay_batch(self, rows: list[Row]) -> bool:
+        """Publish claimed rows, and say whether any was; those that are not, for whatever reason, are free for anybody again."""
+        done: list[Row] = []
         try:
-            waiting = await queries.users_with_earlier(self._db, events)
-            ready = [event for event in events if event.user_id not in waiting]
-            failure = await self._publish(ready, done)
-            if done:
-                await queries.delete(self._db, done)
+            ordered = [row for row in rows if not row.users]
+            waiting = await queries.users_with_earlier(self._db, ordered) if ordered else set()
+            failure = await self._publishing.publish([row for row in rows if row.user_id not in waiting], done)
+            if alone := [row for row in done if not row.users]:
+                await queries.delete(self._db, alone)
+            self._delete_soon([row for row in done if row.users])
             if failure is not None:
                 raise failure
+            return bool(done)
         finally:
-            published = set(done)
-            left = [event for event in events if event not in published]
+            published = {row.id for row in done}
+            left = [row for row in rows if row.id not in published]
             if left:
                 self._poll_at = min(self._poll_at, _now() + _AGAIN_SECONDS)
                 await self._release(left)
 
-    async def _release(self, events: Sequence[Event]) -> None:
+    async def _release(self, rows: Sequence[Row]) -> None:
         try:
-            await queries.release(self._db, events)
+            await queries.release(self._db, rows)
         except Exception as error:
             log.debug("claims could not be given up and have to run out: %s", error)
 
-    async def _publish(self, events: Sequence[Event], done: list[Event]) -> Exception | None:
-        """Publish each user's events in order; what is published is added to `done`. The first failure, if any."""
-        by_user: dict[bytes, list[Event]] = {}
-        for event in sorted(events):
-            by_user.setdefault(event.user_id, []).append(event)
-        users = list(by_user.values())
-        for start in range(0, len(users), _MAX_USERS_AT_ONCE):
-            group = users[start : start + _MAX_USERS_AT_ONCE]
-            results = await asyncio.gather(*(self._publish_user(own, done) for own in group), return_exceptions=True)
-            for result in results:
-                if isinstance(result, Exception):
-                    return result
-        return None
+    def _delete_soon(self, rows: Sequence[Row]) -> None:
+        """Delete rows that nobody waits for, with those published in the next moments."""
+        self._published.extend(rows)
+        if rows and (self._deleting is None or self._deleting.done()):
+            self._deleting = asyncio.create_task(self._delete())
 
-    async def _publish_user(self, events: list[Event], done: list[Event]) -> None:
-        for start in range(0, len(events), _MAX_EVENTS_A_SCRIPT):
-            some = events[start : start + _MAX_EVENTS_A_SCRIPT]
-            await self._publish_script(*publish_call(some[0].user_id, ((event.id, event.topic, event.payload) for event in some)))
-            done.extend(some)
+    async def _delete(self) -> None:
+        while self._published:
+            await asyncio.sleep(_DELETE_PAUSE_SECONDS)
+            await self._delete_published()
+
+    async def _delete_published(self) -> None:
+        some = [self._published.popleft() for _ in range(min(_MAX_DELETED, len(self._published)))]
+        try:
+            if some:
+                await queries.delete(self._db, some)
+        except DomainError as error:
+            log.debug("published rows are not deleted; their claims run out: %s", error)
+
+
+def _events(news: Sequence[News]) -> list[tuple[bytes, LogEvent]]:
+    return [(user_id, LogEvent(new_id(), topic, message.SerializeToString())) for user_id, topic, message in news]
 
 
 def _now() -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 # ISO 4217, list one, "minor unit": two decimals for all that are not named here.
 _NO_DECIMALS: Final = frozenset(
-    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
+    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 _THREE_DECIMALS: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+# Units of account.
+_FOUR_DECIMALS: Final = frozenset({"CLF", "UYW"})
+_DECIMALS: Final = dict.fromkeys(_NO_DECIMALS, 0) | dict.fromkeys(_THREE_DECIMALS, 3) | dict.fromkeys(_FOUR_DECIMALS, 4)
 
 # What card payments below are not worth, in the minor unit. Source: Stripe, "Minimum and maximum charge amounts".
 _LEAST: Final = {
@@ -21,9 +25,7 @@ _LEAST: Final = {
 
 def exponent(currency: str) -> int:
     """How many decimals amounts of a currency have: its minor unit is 10 to the minus that."""
-    if currency in _NO_DECIMALS:
-        return 0
-    return 3 if currency in _THREE_DECIMALS else 2
+    return _DECIMALS.get(currency, 2)
 
 
 def charge_step(currency: str) -> int:
@@ -39,6 +41,7 @@ def least_charge(currency: str) -> int:
     return _LEAST.get(currency, 1)
 
 
+@lru_cache(maxsize=4096)
 def display(amount_minor: int, currency: str) -> str:
     """An amount for people: 1999, "USD" → "19.99 USD"; 500, "JPY" → "500 JPY"; 1234567, "KWD" → "1,234.567 KWD"."""
     decimals = exponent(currency)

@@ -61,7 +61,7 @@ def _receipt(row: PaymentRow) -> payments_pb2.Receipt:
     # The last 12 digits of the id are random.
     time = row.pay_time or row.update_time
     return payments_pb2.Receipt(
-        number=f"SF-{time:%Y%m%d}-{row.payment_id.hex()[-12:].upper()}",
+        number=f"SF-{time.year:04}{time.month:02}{time.day:02}-{row.payment_id.hex()[-12:].upper()}",
         pay_time=to_timestamp(time),
         list_price=display(row.list_price_minor, row.currency),
         discount=display(max(0, row.list_price_minor - row.amount_minor), row.currency),

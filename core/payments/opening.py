@@ -139,14 +139,13 @@ class Opening:
         """Ask the provider where to pay. The payment's row is there before, so whatever fails here can be repeated."""
         provider = self._providers.named(row.provider)
         assert provider is not None, "only what the current provider opens has no checkout yet"
-        course = f"{self._public_url}/courses/{to_text(row.course_id)}"
         checkout = Checkout(
             payment_id=to_text(row.payment_id),
             amount_minor=row.amount_minor,
             currency=row.currency,
             description=outline.title,
-            success_url=course,
-            cancel_url=course,
+            success_url=f"{self._public_url}/#/payments/{to_text(row.payment_id)}",
+            cancel_url=f"{self._public_url}/#/courses/{to_text(row.course_id)}",
             expire_time=row.expire_time,
         )
         try:

@@ -27,6 +27,8 @@ from core.payments.settlement import Result, Settlement
 from core.times import Clock, to_unix
 from skillforge.v1 import payments_pb2
 
+# Beside a batch of events another is settled only for so many: halves of few events cost far more CPU an event.
+CROWD = 24
 _RECEIVED = payments_pb2.ReceivePaymentWebhookResponse(received=True)
 
 
@@ -50,7 +52,7 @@ class PaymentsService:
         self._providers = providers
         self._clock = clock
         settlement = Settlement(db, enrollments, outbox, clock)
-        self._settling: Batcher[PaymentEvent, Result] = Batcher(isolated(settlement.run), in_flight=2)
+        self._settling: Batcher[PaymentEvent, Result] = Batcher(isolated(settlement.run), in_flight=2, crowd=CROWD)
         self._opening = Opening(db, enrollments, outbox, providers, settlement, public_url)
         self._refunds = Refunds(db, providers, settlement, self._settling.submit, clock)
 

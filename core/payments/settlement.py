@@ -17,7 +17,7 @@ from core.enrollments.rules import PAYMENT, Grant
 from core.enrollments.service import EnrollmentsService
 from core.errors import InvalidArgument
 from core.ids import new_id, to_text
-from core.outbox import Outbox
+from core.outbox import News, Outbox
 from core.payments import messages, queries
 from core.payments.coupons import uses
 from core.payments.coupons.uses import Use
@@ -101,9 +101,11 @@ class Settlement:
         tally = Tally()
         for entry in entries:
             note_money(tally, entry)
-        await self._change_access(tx, changes, now, tally)
+        news: list[News] = []
+        await self._change_access(tx, changes, now, tally, news)
         if not silent:
-            await self._announce(tx, changes, now)
+            news += await _news(tx, changes, now)
+        await self._outbox.add_many(tx, news)
         await rollups.write(tx, tally, now)
 
     async def _settle(self, tx: Transaction, events: Sequence[PaymentEvent]) -> list[Result]:
@@ -159,18 +161,9 @@ class Settlement:
         if done:
             await queries.close_orders(tx, done)
 
-    async def _announce(self, tx: Transaction, changes: Iterable[Change], now: datetime) -> None:
-        # A payment that was not paid before has no refunds of its own yet, but for those noted before.
-        with_refunds = [change.row.payment_id for change in changes if is_paid(change.row.status) or change.after.refunded_minor]
-        refunds = await queries.refunds(tx, with_refunds) if with_refunds else {}
-        news = []
-        for change in changes:
-            row = moved(change, now)
-            news.append((row.student_id, UPDATED, messages.payment(row, refunds.get(row.payment_id, ()), now)))
-        if news:
-            await self._outbox.add_many(tx, news)
-
-    async def _change_access(self, tx: Transaction, changes: Iterable[Change], now: datetime, tally: Tally) -> None:
+    async def _change_access(
+        self, tx: Transaction, changes: Iterable[Change], now: datetime, tally: Tally, news: list[News]
+    ) -> None:
         """Give the access that was paid for, take the access that was refunded."""
         grants = []
         for row, after in changes:
@@ -179,7 +172,19 @@ class Settlement:
                 grants.append(grant)
             elif entitles(row.status) and not entitles(after.status):
                 await self._enrollments.revoke_one(tx, grant, now, tally)
-        await self._enrollments.grant_many(tx, grants, now, tally)
+        await self._enrollments.grant_all(tx, grants, now, tally, news)
+
+
+async def _news(tx: Transaction, changes: Sequence[Change], now: datetime) -> list[News]:
+    """What the students are told of their payments."""
+    # A payment that was not paid before has no refunds of its own yet, but for those noted before.
+    with_refunds = [change.row.payment_id for change in changes if is_paid(change.row.status) or change.after.refunded_minor]
+    refunds = await queries.refunds(tx, with_refunds) if with_refunds else {}
+    found: list[News] = []
+    for change in changes:
+        row = moved(change, now)
+        found.append((row.student_id, UPDATED, messages.payment(row, refunds.get(row.payment_id, ()), now)))
+    return found
 
 
 def moved(change: Change, now: datetime) -> PaymentRow:

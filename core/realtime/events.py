@@ -7,11 +7,14 @@ import logging
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from core.call import Connection
 from core.ids import to_text
 from skillforge.v1 import realtime_pb2
 from skillforge.v1.realtime_pb2 import Event
 
 log = logging.getLogger("skillforge.realtime")
+
+PRESENCE = "presence.changed"
 
 # By topic: the field of `Event.data`. The field's first underscore is the topic's dot.
 FIELDS = {item.name.replace("_", ".", 1): item.name for item in Event.DESCRIPTOR.oneofs_by_name["data"].fields}
@@ -39,6 +42,11 @@ def make_event(topic: str, payload: bytes, offset: int = 0, event_id: str = "") 
         milliseconds = int(event_id[:12], 16)
         event.time.CopyFrom(Timestamp(seconds=milliseconds // 1000, nanos=milliseconds % 1000 * 1_000_000))
     return event
+
+
+def elsewhere(topic: str, connection: Connection | None) -> str:
+    """The topic of an event for all connections but the one that caused it, which has the reply."""
+    return f"{topic}@~{connection.connection_id}" if connection is not None else topic
 
 
 def closing(code: int, reason: str) -> Event:

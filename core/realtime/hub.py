@@ -95,6 +95,16 @@ class Hub:
             del self._channels[name]
             self._subscriptions.unsubscribe(name)
 
+    @property
+    def count(self) -> int:
+        """How many streams there are."""
+        return sum(len(channel.streams) for channel in self._channels.values())
+
+    @property
+    def users(self) -> int:
+        """How many users have one."""
+        return len(self._channels)
+
     def streams(self) -> Iterable[Stream]:
         """Every stream."""
         return [stream for channel in self._channels.values() for stream in channel.streams]
@@ -119,7 +129,7 @@ class Hub:
             return
         if channel.behind and epoch != PASSING:
             return  # the log has it
-        event = make_event(topic, payload, offset, event_id.decode())
+        event = make_event(topic, payload, offset, event_id.decode()) if channel.wants(topic) else None
         if event is None:
             event = Event(offset=offset)  # its place is taken all the same
         if not channel.pass_on(epoch, event):

@@ -7,9 +7,11 @@ whichever process notices first. All times are compared with Redis's own clock.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from core.call import Connection
 from core.ids import to_text
 from core.realtime import codes
+from core.realtime.events import PRESENCE
 from core.realtime.publisher import Publisher
 from core.redis import Redis, keys
 from core.redis.client import Value
@@ -74,6 +77,8 @@ class Presence:
         self._refresh = redis.script("presence_refresh")
         self._read = redis.script("presence_read")
         self._beat = redis.script("presence_beat")
+        # By `time.monotonic`.
+        self._leased_until = 0.0
 
     async def online(self, user_ids: Iterable[bytes]) -> dict[bytes, bool]:
         """Whether each user is connected, on any device."""
@@ -100,7 +105,9 @@ class Presence:
 
     async def join(self, user_id: bytes, connection: Connection) -> bool | None:
         """Count a connection; the one of the same device and tab is told to close. Whether the user was connected
-        already; None when there are too many connections."""
+        already; None when there are too many connections. Without a lease nobody would notice this process's death."""
+        if monotonic() >= self._leased_until:
+            await self._carry_on(0)
         answer = await self._join(
             [keys.presence(user_id), keys.presence_users(keys.user_tag(user_id), self.process)],
             [connection.connection_id, connection.device_id, connection.tab_id, self.process, _ms(self.times.lifetime),
@@ -151,16 +158,24 @@ class Presence:
 
     async def beat(self) -> None:
         """Carry this process's lease on, and put in order what processes without one left."""
-        dead = await self._beat([keys.PRESENCE_PROCESSES], [self.process, _ms(self.times.lease), _MAX_CLAIMS])
-        for process in dead:
+        for process in await self._carry_on(_MAX_CLAIMS):
             if await self._sweep(process.decode()):
                 await self._redis.run("ZREM", keys.PRESENCE_PROCESSES, process)
+
+    async def _carry_on(self, claims: int) -> list[bytes]:
+        """Carry the lease on; so many processes at most that are without one, and now this one's to put in order."""
+        until = monotonic() + self.times.lease
+        dead: list[bytes] = await self._beat([keys.PRESENCE_PROCESSES], [self.process, _ms(self.times.lease), claims])
+        self._leased_until = until
+        return dead
 
     async def _sweep(self, process: str) -> bool:
         """Whether nothing is left of a process; what is left is another claim's."""
         clean = True
-        for tag in keys.partition_tags():
-            name = keys.presence_users(tag, process)
+        names = [keys.presence_users(tag, process) for tag in keys.partition_tags()]
+        # Asked at once: most have none, and each by itself would take a round trip.
+        held = await asyncio.gather(*(self._redis.run("EXISTS", name) for name in names))
+        for name in (name for name, exists in zip(names, held, strict=True) if exists):
             while users := await self._redis.run("SRANDMEMBER", name, _AT_ONCE):
                 await self.settle([bytes.fromhex(user.decode()) for user in users], process)
                 if await self._redis.run("SISMEMBER", name, users[0]):
@@ -170,7 +185,7 @@ class Presence:
 
     async def _tell(self, user_id: bytes, standing: Standing, watchers: Iterable[bytes]) -> None:
         whom = [bytes.fromhex(watcher.decode()) for watcher in watchers]
-        await self._publisher.push_many(whom, "presence.changed", standing.message(user_id))
+        await self._publisher.push_many(whom, PRESENCE, standing.message(user_id))
 
     def _member(self, connection: Connection) -> str:
         return f"{connection.connection_id}|{connection.device_id}|{connection.tab_id}|{self.process}"

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from core.call import Connection
 from core.realtime.presence import Presence
@@ -65,8 +66,7 @@ class PresenceKeeper:
 
     def restored(self) -> None:
         """Redis may have lost what this process wrote there."""
-        self._due["refresh"] = 0.0
-        self._due["watch"] = 0.0
+        self._due |= {"beat": 0.0, "refresh": 0.0, "watch": 0.0}
         self._wake.set()
 
     async def _run(self) -> None:
@@ -105,9 +105,9 @@ class PresenceKeeper:
             await self._settle(settled)
         times = self._presence.times
         if self._is_due("beat", times.beat):
-            await self._presence.beat()
+            await self._retried("beat", self._presence.beat())
         if self._is_due("refresh", times.refresh):
-            await self._presence.refresh(self._connections())
+            await self._retried("refresh", self._presence.refresh(self._connections()))
         if self._is_due("watch", times.watch_refresh):
             for stream in self._streams():
                 if stream.watched:
@@ -138,6 +138,14 @@ class PresenceKeeper:
             return False
         self._due[name] = now + every * random.uniform(0.9, 1.0)
         return True
+
+    async def _retried(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is due; if it fails, it is due still."""
+        try:
+            await work
+        except BaseException:
+            self._due[name] = 0.0
+            raise
 
     def _connections(self) -> dict[bytes, list[Connection]]:
         found: dict[bytes, list[Connection]] = {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from google.protobuf.message import Message
 
 from core.redis import Redis, RedisAway, keys
-from core.redis.event_log import addressed, passing, publish_call
+from core.redis.event_log import Group, LogEvent, addressed, passing, publish_call
 
 log = logging.getLogger("skillforge.realtime")
 
@@ -47,7 +47,8 @@ class Publisher:
         `device_id`: for the connections of this device alone; with "!" before it for all others.
         Raises RedisAway: it may be done or not, and may be repeated with the same id.
         """
-        await self._keep(*publish_call(user_id, [(event_id, addressed(topic, device_id), message.SerializeToString())]))
+        event = LogEvent(event_id, addressed(topic, device_id), message.SerializeToString())
+        await self._keep(*publish_call([Group(event_id, [(user_id, [event])])]))
 
     async def send(self, user_id: bytes, topic: str, payload: bytes) -> None:
         """`push` of a payload that is encoded already."""

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from core.call import Caller, Connection
+from core.ids import to_bytes
 from core.realtime import codes
-from core.realtime.events import closing
+from core.realtime.events import PRESENCE, closing
 from skillforge.v1.realtime_pb2 import Event
 
 # A reader that is further behind gets no more.
@@ -50,9 +51,19 @@ class Stream:
 
     def wants(self, event: Event) -> bool:
         """Whether an event is for this connection: it has a topic, and is not for other devices alone."""
-        wanted = event.device_id
+        return bool(event.topic) and self.is_meant(event.device_id)
+
+    def watches(self, event: Event) -> bool:
+        """Whether an event that is not kept is for this connection: of somebody's presence, if it still asks for it. Another
+        process may carry a watch on that was just given up."""
+        return event.topic != PRESENCE or to_bytes(event.presence_changed.user_id) in self.watched
+
+    def is_meant(self, wanted: str) -> bool:
+        """Whether what is for `wanted` (see `Event.device_id`) is for this connection."""
         if not wanted:
-            return bool(event.topic)
+            return True
+        if wanted[0] == "~":
+            return self.connection is None or self.connection.connection_id != wanted[1:]
         mine = self.connection.device_id if self.connection is not None else ""
         return mine != wanted[1:] if wanted[0] == "!" else mine == wanted
 
@@ -105,6 +116,11 @@ class Channel:
         self.streams: list[Stream] = []
         self.behind = False
 
+    def wants(self, topic: str) -> bool:
+        """Whether an event of a topic, as the log has it, is for any of the streams."""
+        device_id = topic.partition("@")[2]
+        return not device_id or any(stream.is_meant(device_id) for stream in self.streams)
+
     def pass_on(self, epoch: bytes, event: Event) -> bool:
         """Give an event to every stream in its place; False when one of them misses what came before."""
         complete = True
@@ -123,7 +139,8 @@ def advance(stream: Stream, epoch: bytes, event: Event) -> bool:
     """
     offset = event.offset
     if offset == 0:
-        stream.put(event)
+        if stream.watches(event):
+            stream.put(event)
     elif epoch != stream.epoch:
         stream.close(codes.STATE_LOST, "the event log was lost")
     elif offset == stream.last + 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from core.redis import keys
@@ -23,16 +23,35 @@ class Published(NamedTuple):
     payload: bytes
 
 
-def publish_call(user_id: bytes, events: Iterable[tuple[bytes, str, bytes]]) -> tuple[list[str], list[Value]]:
-    """Keys and arguments of the script `publish_events` for events (id, topic, payload) of one user."""
-    names = [keys.events_head(user_id), keys.events(user_id)]
+class LogEvent(NamedTuple):
+    """An event to be published: its id (16 bytes, UUIDv7), topic and payload."""
+
+    id: bytes
+    topic: str
+    payload: bytes
+
+
+class Group(NamedTuple):
+    """Events of users that are published together or not at all, and once for each `mark`."""
+
+    mark: bytes
+    news: Sequence[tuple[bytes, Sequence[LogEvent]]]
+
+
+def publish_call(groups: Iterable[Group]) -> tuple[list[str], list[Value]]:
+    """Keys and arguments of the script `publish_events`. In a Cluster the users are of one partition."""
+    names: list[str] = []
     arguments: list[Value] = [
-        keys.events_channel(user_id), secrets.token_hex(8), keys.EVENTS_TTL_MS, keys.EVENTS_HEAD_TTL_MS, keys.PUBLISHED_TTL_MS,
-        keys.EVENTS_MAX,
+        secrets.token_hex(8), keys.EVENTS_TTL_MS, keys.EVENTS_HEAD_TTL_MS, keys.PUBLISHED_TTL_MS, keys.EVENTS_MAX,
     ]  # fmt: skip
-    for event_id, topic, payload in events:
-        names.append(keys.published(user_id, event_id))
-        arguments += (event_id.hex(), topic, payload)
+    for mark, news in groups:
+        names.append(keys.published(news[0][0], mark))
+        arguments.append(len(news))
+        for user_id, events in news:
+            names += (keys.events_head(user_id), keys.events(user_id))
+            arguments += (keys.events_channel(user_id), len(events))
+            for event_id, topic, payload in events:
+                arguments += (event_id.hex(), topic, payload)
     return names, arguments
 
 

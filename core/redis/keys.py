@@ -17,8 +17,8 @@ SESSION_TTL_MS = 60_000
 EVENTS_TTL_MS = 10 * 60_000
 EVENTS_MAX = 512
 EVENTS_HEAD_TTL_MS = 7 * 86_400_000
-# That an event was published: longer than any relay may hold on to it.
-PUBLISHED_TTL_MS = 60 * 60_000
+# That events were published: longer than a claim on them lives. Whoever tries again makes it last.
+PUBLISHED_TTL_MS = 10 * 60_000
 # A ticket to connect with.
 TICKET_TTL_MS = 30_000
 # When a user was last connected, and who watches whom.
@@ -32,6 +32,9 @@ CALL_MARK_TTL_MS = 5 * 60_000
 # Idempotency: while the first call runs, and its stored answer.
 IDEMPOTENCY_RUNNING_TTL_MS = 60_000
 IDEMPOTENCY_DONE_TTL_MS = 86_400_000
+# What the assistant answered, and how much a user asked it on one day.
+AI_ANSWER_TTL_MS = 7 * 86_400_000
+AI_BUDGET_TTL_MS = 2 * 86_400_000
 
 # ZSET: the processes that hold connections, by when their lease ends.
 PRESENCE_PROCESSES = "presence-processes"
@@ -87,9 +90,9 @@ def events_channel(user_id: bytes) -> str:
     return f"events-channel:{user_tag(user_id)}:{user_id.hex()}"
 
 
-def published(user_id: bytes, event_id: bytes) -> str:
-    """That an event of a user was published, PUBLISHED_TTL_MS."""
-    return f"published:{user_tag(user_id)}:{event_id.hex()}"
+def published(user_id: bytes, mark: bytes) -> str:
+    """That events of users of this one's partition were published, PUBLISHED_TTL_MS. The mark is the first one's id."""
+    return f"published:{user_tag(user_id)}:{mark.hex()}"
 
 
 def ticket(digest: str) -> str:
@@ -144,6 +147,16 @@ def call_busy(user_id: bytes) -> str:
 
 def _call_tag(call_id: bytes) -> str:
     return f"{{u{call_id[-1]}}}"
+
+
+def ai_answer(digest: str) -> str:
+    """An answer of the assistant by the digest of all it follows from, AI_ANSWER_TTL_MS."""
+    return f"ai-answer:{digest}"
+
+
+def ai_budget(user_id: bytes, day: str) -> str:
+    """How many answers a user had made on a day (UTC, such as 2026-11-22), AI_BUDGET_TTL_MS."""
+    return f"ai-budget:{user_id.hex()}:{day}"
 
 
 def partition_tags() -> list[str]:

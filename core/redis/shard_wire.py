@@ -6,7 +6,6 @@ RESP2, read by hiredis. Source: https://redis.io/docs/latest/develop/reference/p
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
@@ -14,6 +13,7 @@ from typing import Any, cast
 import hiredis
 
 from core.redis.client import COMMAND_SECONDS, Login, Node, RedisAway, Value
+from core.redis.nodes import open_wire
 
 
 class ShardWire(asyncio.Protocol):
@@ -49,8 +49,8 @@ class ShardWire(asyncio.Protocol):
     async def greet(self, login: Login) -> None:
         """Log in, and see that the server answers. Raises RedisAway."""
         self._greeting = asyncio.get_running_loop().create_future()
-        if login.password:
-            self.send("AUTH", *([login.user] if login.user else []), login.password)
+        if login.command is not None:
+            self.send(*login.command)
         self.send("PING")
         async with asyncio.timeout(COMMAND_SECONDS):
             await self._greeting
@@ -81,14 +81,8 @@ async def connect(
     node: Node, login: Login, heard: Callable[[ShardWire, Any], None], lost: Callable[[ShardWire], None]
 ) -> ShardWire:
     """A connection that is logged in. Raises RedisAway, OSError or TimeoutError."""
-    loop = asyncio.get_running_loop()
-    wire = ShardWire(heard, lost)
     async with asyncio.timeout(COMMAND_SECONDS):
-        if node.path:
-            await loop.create_unix_connection(lambda: wire, node.path)
-        else:
-            tls = ssl.create_default_context() if login.tls else None
-            await loop.create_connection(lambda: wire, node.host, node.port, ssl=tls)
+        wire = await open_wire(node, login, lambda: ShardWire(heard, lost))
     try:
         await wire.greet(login)
     except BaseException:

@@ -31,6 +31,7 @@ from core.rpc.quotas import Quotas
 from core.rpc.statuses import SERVER_FAULTS, to_call_error
 from core.rpc.validate import KnownValid, check_rules
 from core.times import Clock
+from telemetry.request_ids import CURRENT_ID
 
 log = logging.getLogger("skillforge.rpc")
 
@@ -123,6 +124,7 @@ class Dispatcher:
     def _open(self, method: Method, metadata: Mapping[str, str], timeout: float | None) -> Call:
         seconds = DEFAULT_TIMEOUT_SECONDS if timeout is None else min(timeout, MAX_TIMEOUT_SECONDS)
         request_id = _request_id(metadata.get(REQUEST_ID, ""))
+        CURRENT_ID.set(request_id)
         return Call(method, metadata, request_id, metadata.get(CLIENT_IP, ""), self._clock(), time.monotonic() + seconds)
 
     async def _run(self, endpoint: _Endpoint, call: Call, request: Message) -> Reply:

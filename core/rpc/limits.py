@@ -16,7 +16,7 @@ from typing import NamedTuple
 from core.redis import Redis, RedisAway, keys
 
 # How long tokens taken in advance may be used.
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 5.0
 # A process takes at most this part of a burst in advance.
 LEASE_PART = 50
 # How long a refusal is repeated without asking again.
@@ -105,6 +105,12 @@ class RateLimiter:
         if now < account.refused_until:
             return Decision(False, 0, account.full_at - now, account.refused_until - now)
         return None
+
+    def knows(self, policy: Policy, key: str) -> bool:
+        """Whether `try_take` has a decision now."""
+        account = self._accounts.get((policy.name, key))
+        now = monotonic()
+        return account is not None and ((account.tokens > 0 and now < account.usable_until) or now < account.refused_until)
 
     async def check(self, policy: Policy, key: str) -> Decision:
         """Count a call and decide about it, asking Redis if need be."""

@@ -40,37 +40,41 @@ class Quotas:
         self._apply(call, self._per_ip, await self._limiter.check(self._per_ip, _network(call.client_ip)))
 
     def take_user(self, call: Call) -> bool:
-        """Count the call against its user's limit; False when that, or a stricter class, needs a round trip."""
-        if call.method.limit:
+        """Count the call against its user's limit, and the method's own class; False when that needs a round trip (then
+        await `await_user`)."""
+        counts = self._counts(call)
+        if not all(self._limiter.knows(policy, key) for policy, key in counts):
             return False
-        if call.claims is None:
-            return True
-        policy = self._general(call)
-        decision = self._limiter.try_take(policy, call.claims.subject)
-        return decision is not None and self._apply(call, policy, decision)
+        for policy, key in counts:
+            decision = self._limiter.try_take(policy, key)
+            if decision is None:  # it ran out in this moment
+                return False
+            self._apply(call, policy, decision)
+        return True
 
     async def await_user(self, call: Call) -> None:
-        """`take_user`, asking Redis; and the method's own class, counted per user; or per IP without one, and wherever
-        anybody may call: accounts cost nothing.
+        """`take_user`, asking Redis."""
+        for policy, key in self._counts(call):
+            self._apply(call, policy, await self._limiter.check(policy, key))
+
+    def _counts(self, call: Call) -> list[tuple[Policy, str]]:
+        """What the call counts against: its user's limit; and the method's own class, counted per user; or per IP without
+        one, and wherever anybody may call: accounts cost nothing.
 
         The user is the token's, so that it counts before there is an account.
         """
         owner = call.claims.subject if call.claims else None
-        if owner is not None:
-            general = self._general(call)
-            self._apply(call, general, await self._limiter.check(general, owner))
+        counts = [] if owner is None else [(self._frames if call.connection is not None else self._per_user, owner)]
         policy = self._classes.get(call.method.limit)
         if policy is not None:
             by_address = owner is None or options_pb2.ACCESS_PUBLIC in call.method.access
-            key = _network(call.client_ip) if by_address else owner
-            self._apply(call, policy, await self._limiter.check(policy, key or ""))
-
-    def _general(self, call: Call) -> Policy:
-        return self._frames if call.connection is not None else self._per_user
+            counts.append((policy, _network(call.client_ip) if by_address else owner or ""))
+        return counts
 
     def _apply(self, call: Call, policy: Policy, decision: Decision) -> bool:
-        call.reply_metadata[RATE_LIMIT_POLICY] = policy.header
-        call.reply_metadata[RATE_LIMIT] = decision.header(policy)
+        if call.connection is None:  # a frame's answer has no room for it
+            call.reply_metadata[RATE_LIMIT_POLICY] = policy.header
+            call.reply_metadata[RATE_LIMIT] = decision.header(policy)
         if not decision.allowed:
             raise TooMany(
                 "RATE_LIMITED", f"Too many calls for the limit {policy.header}. Slow down.", retry_after=decision.retry_after

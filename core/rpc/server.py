@@ -33,9 +33,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GrpcServer:
     """A grpc.aio server over a `CoreClient`.
 
-    `gateway_token`: a gateway that sends it is believed about the client's IP; everybody else counts as
-    the peer that it is. `tls`: (certificate chain, private key) as PEM, None for plain text. `reuse_port`: sibling
-    workers listen at the same port.
+    `gateway_token`: a gateway that sends it, or one of several between commas, is believed about the client's IP; everybody
+    else counts as the peer that it is. `tls`: (certificate chain, private key) as PEM, None for plain text. `reuse_port`:
+    sibling workers listen at the same port.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GrpcServer:
         reuse_port: bool = False,
     ) -> None:
         self._core = core
-        self._gateway_token = gateway_token.encode()
+        self._gateway_tokens = [token.strip().encode() for token in gateway_token.split(",") if token.strip()]
         self._server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", int(reuse_port)),
@@ -123,7 +123,8 @@ class GrpcServer:
     def _metadata(self, context: Context) -> dict[str, str]:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
         sent = metadata.pop(GATEWAY_TOKEN, "").encode()
-        if not self._gateway_token or not hmac.compare_digest(sent, self._gateway_token):
+        matches = [hmac.compare_digest(sent, token) for token in self._gateway_tokens]  # all of them, in constant time
+        if not any(matches):
             metadata[CLIENT_IP] = _peer_host(context.peer())
         return metadata
 

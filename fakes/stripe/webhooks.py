@@ -11,9 +11,8 @@ from typing import Any
 import aiohttp
 import orjson
 
-from fakes.webhooks import signature_header
+from fakes.webhooks import Deliveries, signature_header
 
-ATTEMPT_SECONDS = 10.0
 LOG_LENGTH = 500
 MAX_WAITING = 1000
 
@@ -29,24 +28,25 @@ class Sender:
         self.events: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
         self.answers: deque[tuple[str, str]] = deque(maxlen=LOG_LENGTH)
         self._attempts, self._delay = attempts, delay
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
+        self._deliveries = Deliveries("Stripe/1.0 (+https://stripe.com/docs/webhooks)")
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are on their way."""
+        return len(self._deliveries)
 
     def emit(self, event: dict[str, Any]) -> None:
         """Keep an event, and send it if there is anywhere to. What is too much waits for nobody and is dropped."""
         self.events.append(event)
-        if self.url and len(self._tasks) < MAX_WAITING:
-            task = asyncio.create_task(self._repeat(event))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self.url and self.waiting < MAX_WAITING:
+            self._deliveries.begin(self._repeat(event))
 
     async def deliver(self, event: dict[str, Any], url: str = "") -> int:
         """Send an event once; the answer's status."""
         body = orjson.dumps(event)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS))
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": self.signature(body)}
-        async with self._session.post(url or self.url, data=body, headers=headers, allow_redirects=False) as response:
+        post = self._deliveries.session.post(url or self.url, data=body, headers=headers, allow_redirects=False)
+        async with post as response:
             return response.status
 
     def signature(self, body: bytes, moment: int | None = None) -> str:
@@ -57,12 +57,7 @@ class Sender:
 
     async def close(self) -> None:
         """Stop all deliveries."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+        await self._deliveries.close()
 
     async def _repeat(self, event: dict[str, Any]) -> None:
         for attempt in range(self._attempts):

@@ -45,12 +45,13 @@ def policy(style: str, *, form_action: str = "'none'") -> str:
 CONTENT_SECURITY_POLICY = policy(STYLE)
 
 
-def page(title: str, content: str, wide: bool = False, style: str = STYLE) -> str:
-    """A whole page. `title` is text, `content` is HTML made of escaped values."""
+def page(title: str, content: str, wide: bool = False, style: str = STYLE, script: str = "") -> str:
+    """A whole page. `title` is text, `content` is HTML made of escaped values, `script` the address of a module."""
+    module = f'<script type="module" src="{escape(script)}"></script>\n' if script else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="robots" content="noindex">\n'
-        f"<title>{escape(title)} – SkillForge</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)} – SkillForge</title>\n<style>{style}</style>\n{module}</head>\n<body>\n"
         f'<main{" class=wide" if wide else ""}>\n<p class="brand">SkillForge</p>\n{content}\n</main>\n</body>\n</html>\n'
     )
 

@@ -289,6 +289,7 @@ export class Calls extends EventTarget {
       configuration: this.#options.configuration ?? {},
       RTCPeerConnection: this.#options.RTCPeerConnection ?? globalThis.RTCPeerConnection,
       clock: this.#connection.clock,
+      serverNow: () => this.#connection.serverNow(),
       iceServers: () => this.#connection.rest("GET", "/calls/ice-servers"),
     };
   }

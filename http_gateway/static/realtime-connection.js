@@ -34,7 +34,10 @@ import { deviceName, newName, reconnects, systemClock } from "./realtime-protoco
  * @property {(error: Error) => void} reject
  */
 
+// How long a way to the service may take to open; and then the connection on it, which a service that many come to at once
+// opens within forty seconds: whoever gives up earlier only adds to the crowd.
 const CONNECT_MS = 15_000;
+const ADMIT_MS = 45_000;
 const REQUEST_MS = 15_000;
 const RETRY_MS = 120_000;
 const PROBE_MS = 5_000;
@@ -61,6 +64,8 @@ export class Connection extends EventTarget {
   #fresh = false;
   #openedAt = 0;
   #heardAt = 0;
+  /** What the service's time is at 0 of the clock. */
+  #serverAhead = NaN;
   #connectId = 0;
   #refusal = "";
   #epoch = "";
@@ -91,6 +96,11 @@ export class Connection extends EventTarget {
   /** The caller's user id; "" before the first connect. @type {string} */
   get userId() {
     return this.info?.userId ?? "";
+  }
+
+  /** The service's time in milliseconds since 1970, whatever the clock of this machine says. */
+  serverNow() {
+    return this.#serverAhead + this.#clock.now();
   }
 
   /** Connect, and stay connected until `close` or a close code that says otherwise. */
@@ -165,7 +175,10 @@ export class Connection extends EventTarget {
       if (generation !== this.#generation) return;
       const socket = new (this.#options.WebSocket ?? WebSocket)(`${this.url.replace(/^http/, "ws")}/ws`);
       this.#socket = socket;
-      socket.onopen = () => this.#hello(credentials);
+      socket.onopen = () => {
+        this.#later("open", () => this.#lost(generation, 1006, "it took too long"), ADMIT_MS);
+        this.#hello(credentials);
+      };
       socket.onmessage = (message) => generation === this.#generation && this.#take(JSON.parse(message.data));
       socket.onclose = (event) => this.#lost(generation, event.code, event.reason);
     } catch (error) {
@@ -192,6 +205,7 @@ export class Connection extends EventTarget {
   #connected(info) {
     this.info = info;
     this.#openedAt = this.#clock.now();
+    this.#serverAhead = Date.parse(info.serverTime) - this.#openedAt;
     const { framesPerSecond, framesBurst } = info.limits;
     this.#pacer = new Pacer(framesPerSecond, Math.max(1, framesBurst - 10));
     this.#later("open", null, 0);

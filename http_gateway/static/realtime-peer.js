@@ -13,6 +13,7 @@
  * @property {boolean} video whether to ask for video when there is no local stream
  * @property {MediaStream | null} stream what to send
  * @property {() => Promise<{iceServers: object[], expireTime: string}>} iceServers
+ * @property {() => number} serverNow the service's time in milliseconds since 1970
  * @property {RTCConfiguration} configuration
  * @property {typeof RTCPeerConnection} RTCPeerConnection
  * @property {Clock} clock
@@ -75,7 +76,9 @@ export class PeerLink {
       this.#queue({ description: this.pc.localDescription });
       return;
     }
-    if (this.#expires - Date.now() < 60_000) await this.#configure().catch((error) => this.#options.onFault(error));
+    if (this.#expires - this.#options.serverNow() < 60_000) {
+      await this.#configure().catch((error) => this.#options.onFault(error));
+    }
     if (!this.#closed) this.pc.restartIce();
   }
 

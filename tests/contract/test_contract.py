@@ -112,6 +112,12 @@ GET /certificates/keys/{keyId}
 GET /.well-known/jwks.json
 POST /certificates/{certificateId}/revoke
 POST /certificates/{certificateId}/reissue
+POST /ai/summarize
+POST /ai/summarize/stream
+POST /ai/quiz
+POST /ai/quiz/stream
+POST /ai/feedback
+POST /ai/feedback/stream
 """
 
 

@@ -71,15 +71,19 @@ CHAT: Rule = {
     "STUDENT": Cells("INVALID_ARGUMENT", _STRANGER, _STRANGER),
 }
 
+# The lectures' notes are too short to draft questions from, which only those hear who may.
+_SHORT = "TEXT_TOO_SHORT"
+
 RULES: list[tuple[Rule, str]] = [
     (AUTHORS, "UpdateCourse DeleteCourse PublishCourse UnpublishCourse UpdateOutline CreateModule UpdateModule DeleteModule"),
     (AUTHORS, "CreateLecture UpdateLecture DeleteLecture PutLectureQuiz DeleteLectureQuiz PutExam DeleteExam"),
     (AUTHORS, "ListCourseStudents ListGrades ExportGrades GetCourseAnalytics"),
     (LECTURES | {VISITOR: Cells("TOKEN_MISSING", "TOKEN_MISSING", NOWHERE)}, "GetLecture"),
-    (LECTURES, "GetLectureQuiz GetExam GetQuiz"),
+    (LECTURES, "GetLectureQuiz GetExam GetQuiz Summarize StreamSummary"),
+    ({"INSTRUCTOR": Cells(_SHORT, NOWHERE, NOWHERE), "ADMIN": Cells(_SHORT, _SHORT, NOWHERE)}, "DraftQuiz StreamQuizDraft"),
     ({"STUDENT": ENROLLED}, "StartAttempt MarkLecture GenerateCertificate"),
     ({"STUDENT": MINE}, "SaveAnswers SubmitAttempt UnlinkParent"),
-    (RESULTS, "GetAttempt GetCourseProgress DownloadCertificate"),
+    (RESULTS, "GetAttempt GetCourseProgress DownloadCertificate GiveFeedback StreamFeedback"),
     (RESULTS | {"STUDENT": ENROLLED, "INSTRUCTOR": ENROLLED}, "ListAttempts"),
     ({"STUDENT": ALL_THERE_IS, "ADMIN": ALL_THERE_IS}, "EnrollInCourse CreatePayment"),
     ({"STUDENT": MINE, "ADMIN": ALL_THERE_IS}, "GetPayment"),
@@ -115,7 +119,7 @@ EXPECTED: dict[str, Rule] = {name: rule for rule, names in RULES for name in nam
 
 # One's own thing together with another's student, who must be no other than nobody.
 STRANGERS: dict[str, dict[str, str]] = {
-    "GetCourseProgress": dict.fromkeys(ROLES, NOWHERE),
+    **dict.fromkeys(("GetCourseProgress", "GiveFeedback", "StreamFeedback"), dict.fromkeys(ROLES, NOWHERE)),
     "ListAttempts": {"INSTRUCTOR": OK, "STUDENT": "NOT_ALLOWED", "PARENT": NOWHERE, "ADMIN": OK},
     "EnrollInCourse": {"STUDENT": "NOT_ALLOWED"},
 }
@@ -183,7 +187,8 @@ def points(method: Method) -> bool:
 
 
 def is_read(method: Method) -> bool:
-    return bool(method.routes) and method.routes[0].verb == "GET"
+    """Whether it leaves all as it is; what the assistant answers is not saved."""
+    return (bool(method.routes) and method.routes[0].verb == "GET") or method.limit == options.LIMIT_AI
 
 
 def answer(outcome: Outcome) -> tuple[str, str, str, list[str]]:

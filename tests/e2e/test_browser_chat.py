@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import expect
@@ -60,3 +62,29 @@ async def test_two_people_chat(lab: Lab, desks: tuple[Desk, Desk]) -> None:
         assert log["faults"] == []
     assert [item["state"] for item in (await ada.log())["states"]] == ["connecting", "open", "waiting", "connecting", "open"]
     assert (await ada.log())["states"][-1]["recovered"] is True
+
+
+async def test_clocks_that_are_wrong_by_five_minutes(lab: Lab, visit: Visits) -> None:
+    """Tickets, heartbeats, typing and times go by the service's clock, or by one that only counts."""
+    desks = [
+        await sit_down(visit, *pair, clock_ahead=ahead) for pair, ahead in (((lab.ada, lab.bob), 300), ((lab.bob, lab.ada), -300))
+    ]
+    ada, bob = desks
+    ahead = await ada.run("Date.now()") - await bob.run("Date.now()")
+    assert abs(ahead - 600_000) < 10_000
+    before = await bob.run("lab.log.arrived.length")
+    await ada.page.get_by_label("Message", exact=True).press_sequentially("Hi")
+    await expect(bob.page.locator("#typing")).to_have_text("is typing…")
+    await ada.say("Right on time")
+    await bob.until(f"lab.log.arrived.length === {before + 1}")
+    # The clocks are set, and nothing falls silent or expires by it.
+    for desk, to in ((ada, -300_000), (bob, 300_000)):
+        await desk.run(f"lab.clockAhead = {to}")
+    await bob.say("Just as you say")
+    await ada.until(f"lab.log.arrived.length === {before + 2}")
+    for desk in desks:
+        sent = await desk.run(f"lab.chat.conversation('{(lab.bob if desk is ada else lab.ada).id}').messages.at(-1).sendTime")
+        assert abs(datetime.fromisoformat(sent) - datetime.now(UTC)) < timedelta(seconds=30)
+        assert abs(await desk.run("lab.connection.serverNow()") / 1000 - time.time()) < 5
+        assert [item["state"] for item in (await desk.log())["states"]] == ["connecting", "open"]
+        assert (await desk.log())["faults"] == []

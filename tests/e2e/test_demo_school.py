@@ -14,6 +14,7 @@ from google.rpc import code_pb2
 from cli.demo.client import Caller
 from cli.demo.course_files import CourseFileError, answers, load_courses, read_course
 from cli.demo.people import load_people, people, studies
+from cli.demo.personas import demo_personas
 from cli.demo.school import GOOD_CARD, REFUSED_CARD, DemoSchool, make_school
 from cli.servers import LocalServers
 from contract.client import CoreClient, Reply
@@ -136,6 +137,14 @@ async def check_the_school(world: World) -> None:
     parent = await signed_in(world, "lihua")
     status, _, answer = await world.request("GET", "/families/children", person=parent)
     assert (status, {child["childName"] for child in answer["children"]}) == (200, {"李小龍", "陈美"})
+    sam = await signed_in(world, "sam")
+    status, _, answer = await world.request("GET", "/chat/conversations", person=sam)
+    assert (status, {item["peer"]["displayName"] for item in answer["conversations"]}) == (
+        200,
+        {"Nora Lindqvist", "Ada Lovelace"},
+    )
+    status, _, answer = await world.request("GET", "/friends/requests", person=sam)
+    assert (status, [item["person"]["displayName"] for item in answer["requests"]]) == (200, ["陈美"])
     admin = await signed_in(world, "admin")
     payments = (await world.call("ListPayments", payments_pb2.ListPaymentsRequest(page_size=100), admin)).payments
     assert {payment.status for payment in payments} == {
@@ -176,6 +185,15 @@ def test_everybody_has_something_to_do() -> None:
     assert {len(study.exams) for study in plans} == {0, 1, 2}
     assert {child for parent in people("PARENT") for child in parent.children} <= {student.key for student in people("STUDENT")}
     assert len({person.email for person in load_people()}) == len(load_people())
+
+
+def test_whom_the_console_suggests() -> None:
+    """One of each role at least, and they are of the school."""
+    people_by_email = {person.email: person for person in load_people()}
+    for persona in demo_personas():
+        person = people_by_email[persona.email]
+        assert (persona.display_name, persona.role) == (person.name, person.role)
+    assert {persona.role for persona in demo_personas()} == {"STUDENT", "INSTRUCTOR", "PARENT", "ADMIN"}
 
 
 HEAD = "title: T\ninstructor: ada\nlanguage: en\nlevel: beginner\nprice: 0 USD\ntags: a\nstatus: draft\n\nAbout.\n\n"

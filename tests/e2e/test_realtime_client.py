@@ -61,6 +61,55 @@ async def test_waits_double_with_jitter_until_a_connection_was_good(page: Page) 
     assert found == [250, 500, 1000, 250]
 
 
+async def test_a_service_that_is_slow_to_open_is_waited_for_and_then_for_ever_longer(page: Page) -> None:
+    """It opens a connection within forty seconds; whoever gives up before and comes back only adds to the crowd."""
+    found = await run(page, """
+        const { connection, clock, sockets, states } = setUp();
+        connection.connect();
+        await settled();
+        await clock.pass(14_999);
+        sockets[0].onopen();
+        await clock.pass(44_999);
+        const patient = connection.state;
+        await clock.pass(1);
+        await clock.pass(250);
+        await clock.pass(15_000);
+        for (const waited of [500, 1000]) {
+          await clock.pass(waited);
+          sockets.at(-1).onopen();
+          await clock.pass(45_000);
+        }
+        const waits = states.filter(({ state }) => state === "waiting").map(({ retryInMs }) => retryInMs);
+        return [patient, waits, sockets.length, sockets.filter(({ readyState }) => readyState === 1).length];
+    """)  # fmt: skip
+    assert found == ["connecting", [250, 500, 1000, 2000], 4, 0]
+
+
+async def test_relay_credentials_expire_by_the_service_s_clock(page: Page) -> None:
+    found = await run(page, """
+        const { PeerLink } = await import("/static/realtime-peer.js");
+        const { connection, clock } = await connected({}, { serverTime: "2030-01-01T00:00:00Z" });
+        Date.now = () => 0;
+        let served = 0;
+        const configured = [];
+        const pc = { signalingState: "stable", restartIce: () => {}, setConfiguration: (next) => configured.push(next) };
+        const link = new PeerLink({
+          polite: true, configuration: {}, clock, serverNow: () => connection.serverNow(), onFault: (error) => { throw error; },
+          RTCPeerConnection: function () { return pc; },
+          iceServers: async () => ({ iceServers: [{ urls: [`turn:${++served}`] }], expireTime: "2030-01-01T00:05:00Z" }),
+        });
+        await settled();
+        const times = [];
+        for (const ms of [0, 239_000, 2_000]) {
+          clock.time += ms;
+          await link.restart();
+          times.push(served);
+        }
+        return [times, configured.length];
+    """)  # fmt: skip
+    assert found == [[1, 1, 2], 1]
+
+
 async def test_it_resumes_and_shows_nothing_twice(page: Page) -> None:
     found = await run(page, """
         const { clock, sockets, pushes } = await connected({}, { offset: "5" });

@@ -24,6 +24,7 @@ from cli.servers import LocalServers
 from tests.support.installation import Installation, installed, self_signed
 from tests.support.polling import eventually
 from tests.support.processes import Running, alive, children, fetch, free_port, is_ready, run
+from tests.support.scrapes import Scrape
 from tests.support.signing import signing_pem
 
 pytestmark = pytest.mark.slow
@@ -153,6 +154,17 @@ def test_a_payment_is_unlocked_by_the_fakes_process(installation: Installation, 
     assert fetch(payment["checkoutUrl"], body={"card": "4242424242424242"})[0] == 200
     lecture = f"/lectures/{course['modules'][0]['lectures'][0]['id']}"
     serve.wait_until(lambda: fetch(installation.url + lecture, student)[0] == 200, 10)
+
+
+def test_a_scrape_tells_of_every_worker(installation: Installation, serve: Running) -> None:
+    """Whichever of them is asked."""
+    for _ in range(4):
+        status, text = fetch(f"{installation.url}/metrics", installation.settings["METRICS_TOKEN"])
+        assert status == 200
+        found = Scrape(text.decode())
+        assert {dict(labels)["worker"] for name, labels in found if name == "skillforge_build_info"} == {"0", "1"}
+        assert found.value("skillforge_database_connections_max") == 12
+        assert found.value("skillforge_outbox_rows") >= 0
 
 
 async def test_a_killed_worker_is_replaced_and_the_others_go_on(installation: Installation, serve: Running) -> None:

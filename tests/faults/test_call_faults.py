@@ -106,20 +106,23 @@ def installation(servers: LocalServers, worker_number: int, tmp_path_factory: py
         yield made
 
 
-def serving(installation: Installation, stack: ExitStack, port: int) -> tuple[str, Running]:
-    arguments = ("--port", port, "--grpc-port", free_port(), "--workers", 1)
+def serving(installation: Installation, stack: ExitStack, *ports: int) -> list[tuple[str, Running]]:
+    """A server at each port, all started at once; their addresses and processes."""
     settings = {**installation.settings, "ALLOWED_ORIGINS": ORIGIN}
-    running = stack.enter_context(Running(installation.folder / f"serve-{port}.log", "serve", *arguments, settings=settings))
-    url = f"http://127.0.0.1:{port}"
-    running.wait_until(lambda: is_ready(url))
-    return url, running
+    started = []
+    for port in ports:
+        arguments = ("--port", port, "--grpc-port", free_port(), "--workers", 1)
+        running = Running(installation.folder / f"serve-{port}.log", "serve", *arguments, settings=settings)
+        started.append((f"http://127.0.0.1:{port}", stack.enter_context(running)))
+    for url, running in started:
+        running.wait_until(lambda url=url: is_ready(url))  # type: ignore[misc]
+    return started
 
 
 async def test_a_gateway_killed_in_the_middle_of_a_call(installation: Installation) -> None:
     """The device comes back at the other gateway, has what it missed, and takes its place again."""
     with ExitStack() as stack:
-        doomed, running = serving(installation, stack, installation.port)
-        safe, _ = serving(installation, stack, free_port())
+        (doomed, running), (safe, _) = serving(installation, stack, installation.port, free_port())
         tokens = [installation.sign_in(f"{name}@example.com", "STUDENT") for name in ("ann", "bob")]
         people = [installation.call("GET", "/auth/me", token)["id"] for token in tokens]
         for token, user_id in zip(tokens, reversed(people), strict=True):

@@ -58,7 +58,7 @@ async def published(world: World, topic: str, person: Person) -> int:
     waiting = "SELECT COUNT(*) FROM outbox WHERE user_id = %s"
     await eventually(lambda: rows(world, waiting, user), lambda count: count == 0)
     entries = await resources.redis.run("XRANGE", keys.events(user), "-", "+")
-    return sum(fields[b"topic"].decode() == topic for _, fields in entries)
+    return sum(fields[fields.index(b"topic") + 1].decode() == topic for _, fields in entries)
 
 
 async def enrolled(world: World, course: courses_pb2.Course, *, learned: bool = False) -> Person:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.call import Caller
+from core.certificates.pdf import CertificateDocument
 from core.errors import FailedPrecondition, InvalidArgument, NotAllowed, NotFound
 from core.ids import new_id, to_bytes, to_text
 from skillforge.v1 import certificates_pb2, enrollments_pb2
@@ -20,6 +21,7 @@ from skillforge.v1.certificates_pb2 import (
 )
 from skillforge.v1.courses_pb2 import Course
 from tests.support.classroom import lecture_ids, refused
+from tests.support.polling import eventually
 from tests.support.school import PUBLIC_URL, School, open_school
 
 VALID, REVOKED = certificates_pb2.CERTIFICATE_STATUS_VALID, certificates_pb2.CERTIFICATE_STATUS_REVOKED
@@ -144,7 +146,7 @@ async def test_it_is_rendered_once(school: School, author: Caller, student: Call
     certificate = await earn(school, student, course)
     request = DownloadCertificateRequest(certificate_id=certificate.id)
     copies = await asyncio.gather(*(school.run(request, student) for _ in range(5)))
-    assert len({copy.data for copy in copies}) == 1
+    assert len({copy.data for copy in copies}) == len(school.renderer.documents) == 1
     assert copies[0].content_type == "application/pdf"
     assert school.last_call is not None
     name = f'attachment; filename="certificate-{certificate.id}.pdf"'
@@ -155,6 +157,31 @@ async def test_it_is_rendered_once(school: School, author: Caller, student: Call
     assert len(school.renderer.documents) == rendered
     [document, *_] = school.renderer.documents
     assert (document.student_name, document.verify_url) == (student.display_name, certificate.verify_url)
+
+
+async def test_it_is_made_to_its_end_though_nobody_waits(
+    school: School, student: Caller, course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = await earn(school, student, course)
+    request, render = DownloadCertificateRequest(certificate_id=certificate.id), school.renderer.render
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(document: CertificateDocument) -> bytes:
+        begun.set()
+        await go_on.wait()
+        return await render(document)
+
+    monkeypatch.setattr(school.renderer, "render", slow)
+    impatient = asyncio.create_task(school.run(request, student))
+    await begun.wait()
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    go_on.set()
+    made = "SELECT COUNT(*) FROM certificate_files WHERE certificate_id = %s"
+    await eventually(lambda: school.value(made, certificate.id), lambda count: count == 1)
+    monkeypatch.setattr(school.renderer, "render", None)
+    assert (await school.run(request, student)).data.endswith(certificate.id.encode())
 
 
 async def test_who_may_not_download(school: School, student: Caller, course: Course) -> None:

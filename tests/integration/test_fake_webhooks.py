@@ -119,7 +119,6 @@ async def test_order_is_kept_within_a_charge_alone(api: Api, merchant: Merchant,
 
 async def test_the_queue_is_bounded_and_a_charge_that_cannot_be_told_is_none(api: Api) -> None:
     sender = WebhookSender("http://127.0.0.1:1/", SECRET, ManualClock(), max_waiting=2)
-    await sender.start()
     try:
         event = {"id": "evt_1", "type": "payment.failed", "data": {"paymentId": "p"}}
         for _ in range(2):

@@ -15,10 +15,11 @@ import aiohttp
 import jwt
 import pytest
 
-from fakes.clerk import svix_headers
+from fakes.clerk import Persona, svix_headers
 from fakes.keys import SigningKey
 from fakes.server import CLERK_SECRET_KEY, FakeWorld
 from fakes.users import user_id_of
+from fakes.videos import FILM, video_url
 from fakes.web import Mode
 
 BACKEND = {"Authorization": f"Bearer {CLERK_SECRET_KEY}"}
@@ -238,6 +239,29 @@ def test_svix_headers_sign_the_svix_way() -> None:
     expected = hmac.new(b"key", b"msg_1.1700000000.{}", hashlib.sha256).digest()
     assert headers["svix-signature"] == "v1," + base64.b64encode(expected).decode()
     assert (headers["svix-id"], headers["svix-timestamp"]) == ("msg_1", "1700000000")
+
+
+async def test_suggested_people(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    fakes = FakeWorld(tmp_path, personas=[Persona("ann@example.com", "Ann", "STUDENT", "Learns.")])
+    await fakes.listen()
+    try:
+        async with http.get(f"{fakes.url}/dev/personas") as response:
+            (persona,) = (await response.json())["personas"]
+        assert persona.pop("about") == "Learns."
+        await sign_in(http, fakes, **persona)
+    finally:
+        await fakes.close()
+
+
+async def test_videos(http: aiohttp.ClientSession, world: FakeWorld) -> None:
+    """Any name is the same film, whole and in ranges."""
+    async with http.get(video_url(world.url, "anything"), headers={"Range": "bytes=0-3"}) as response:
+        assert (response.status, response.content_type) == (206, "video/webm")
+        assert await response.read() == FILM.read_bytes()[:4] == b"\x1aE\xdf\xa3"  # EBML
+    async with http.get(video_url(world.url, "something")) as response:
+        assert await response.read() == FILM.read_bytes()
+    async with http.post(video_url(world.url, "anything")) as response:
+        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
 async def test_unknown_paths(http: aiohttp.ClientSession, world: FakeWorld) -> None:

@@ -32,7 +32,8 @@ THINGS = {
 }  # fmt: skip
 # Columns of people that the export leaves out, and why.
 NOT_EXPORTED = {
-    "outbox.user_id": "events on their way; what they tell of is in the other sections; an erasure deletes them",
+    # An erasure deletes the account's own; those of a batch of messages are there until they are published.
+    "outbox.user_id": "events on their way; what they tell of is in the other sections",
     "erasures.user_id": "the account is gone",
     "link_codes.child_id": "the hash of a secret that lives for a quarter of an hour; an erasure deletes it",
     "certificates.instructor_id": "certificates of others",

@@ -265,7 +265,8 @@ async def test_who_comes_back_in_time_was_never_away(redis_url: str) -> None:
             tab = await process.open(bob)
         await one.say(ada, "last")
         await watcher.until("last")
-        assert [event for event in watcher.events if event.topic == "presence.changed"] == []
+        told = [event.presence_changed for event in watcher.events if event.topic == "presence.changed"]
+        assert [item for item in told if not item.online] == []
 
 
 async def test_a_killed_process_s_users_are_seen_offline(redis_url: str) -> None:
@@ -280,6 +281,15 @@ async def test_a_killed_process_s_users_are_seen_offline(redis_url: str) -> None
         assert len(gone) == 29
         assert await one.presence.online(users) == {user: user == users[0] for user in users}
         assert len(doomed) == 30
+
+
+async def test_no_connection_counts_before_its_process_has_a_lease(redis_url: str) -> None:
+    """Else nobody would notice that a process which has only just begun was killed."""
+    process = Process(redis_url, PresenceTimes())
+    await process.connections.hub.start()
+    await process.open(new_id())
+    assert await process.redis.run("ZSCORE", keys.PRESENCE_PROCESSES, process.presence.process) is not None
+    await process.stop()
 
 
 async def test_the_presence_outlives_an_emptied_redis(pair: list[Process]) -> None:

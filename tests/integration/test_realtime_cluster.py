@@ -11,7 +11,7 @@ import pytest
 from redis.crc import key_slot
 
 from core.ids import new_id
-from core.redis import Invalidations, LocalCache, Redis, keys
+from core.redis import Invalidations, LocalCache, Redis, RedisAway, keys
 from tests.integration import test_call_races as call_races
 from tests.integration import test_calls as calls
 from tests.integration import test_realtime as cases
@@ -97,7 +97,9 @@ async def test_a_master_that_dies_loses_nobody(cluster: RedisCluster) -> None:
             await two.say(user, "1")
         for tab in tabs:
             await tab.until("1")
+        owners = {user: cluster.owner(key_slot(keys.events_head(user).encode())) for user in users}
         await asyncio.to_thread(cluster.kill, 0)
+        await others_are_served(two.redis, owners, 0)
         await eventually(lambda: asyncio.to_thread(cluster.masters), lambda found: len(found) == 3 and 0 not in found)
         for user in users:
             await eventually(lambda user=user: _said(two, user, "2"))  # type: ignore[misc]
@@ -108,6 +110,18 @@ async def test_a_master_that_dies_loses_nobody(cluster: RedisCluster) -> None:
             again = await one.open(user, resume=tab.position)
             await two.say(user, "3")
             await again.until("3")
+
+
+async def others_are_served(redis: Redis, owners: dict[bytes, int], dead: int) -> None:
+    """A dead node is away at once for its own users, and for nobody else."""
+    lost = [user for user in owners if owners[user] == dead]
+    assert 0 < len(lost) < len(owners)
+    for user in [*lost, *lost]:
+        with pytest.raises(RedisAway):
+            await redis.get(keys.events_head(user))
+        for other in owners:
+            if owners[other] != dead:
+                assert await redis.run("HGET", keys.events_head(other), "top") == b"1"
 
 
 async def _said(process: Process, user: bytes, body: str) -> bool:

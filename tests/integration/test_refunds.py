@@ -291,8 +291,7 @@ async def test_a_provider_that_is_not_set_up_any_more_keeps_the_refund_waiting(
 
 async def test_the_student_hears_of_every_step(school: School, admin: Caller, student: Caller, payment: Payment) -> None:
     await school.give_back(admin, payment, 900)
-    sql = "SELECT payload FROM outbox WHERE user_id = %s AND topic = 'payment.updated' ORDER BY id"
-    told = [Payment.FromString(row[0]) for row in await school.db.fetch_all(sql, (student.user_id,))]
+    told = [Payment.FromString(payload) for payload in await school.payloads(student, "payment.updated")]
     assert [(item.status, [refund.status for refund in item.refunds]) for item in told] == [
         (SUCCEEDED, []), (SUCCEEDED, [OPEN]), (PARTIALLY_REFUNDED, [MADE]),
     ]  # fmt: skip

@@ -137,7 +137,7 @@ async def told_everything(shop: Shop) -> None:
     """Until every webhook was taken."""
 
     async def waiting() -> int:
-        return len(shop.stripe.webhooks._tasks)
+        return shop.stripe.webhooks.waiting
 
     await eventually(waiting, lambda count: count == 0)
     assert {answer for _, answer in shop.stripe.webhooks.answers} == {"200"}

@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from contract.methods import Method, load_methods
+from tests.support.documented import check_documented
 
 METHODS = {method.name: method for method in load_methods()}
 
@@ -80,9 +81,11 @@ async def _first(call: Any) -> Message:
     return message
 
 
-async def _whole(call: Any) -> HttpBody:
-    """The pieces of a streamed body as one."""
+async def _whole(call: Any) -> Any:
+    """The pieces of a streamed body as one, or the last event of a stream."""
     pieces = [piece async for piece in call]
+    if pieces and not isinstance(pieces[0], HttpBody):
+        return pieces[-1]
     return HttpBody(content_type=pieces[0].content_type if pieces else "", data=b"".join(piece.data for piece in pieces))
 
 
@@ -103,7 +106,7 @@ def _grpc_failure(error: grpc.aio.AioRpcError) -> Outcome:
 
 
 class RestDoor:
-    """Through a gateway, at the method's first documented route."""
+    """Through a gateway, at the method's first route; fails for an answer that is not documented."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -121,6 +124,7 @@ class RestDoor:
             headers["Accept"] = method.produces
         async with self._session.request(verb, self._url + path, data=body, headers=headers) as response:
             raw = await response.read()
+            check_documented(method, response.status, response.content_type, raw)
             return _rest_outcome(method, response, raw)
 
 
@@ -144,6 +148,13 @@ def rest_request(method: Method, request: Message) -> tuple[str, str, bytes | No
     return route.verb, f"{path}?{query}" if query else path, None, ""
 
 
+def last_event(raw: bytes) -> str:
+    """The data of the last message of server-sent events that ended well."""
+    *events, end, rest = raw.decode().split("\n\n")
+    assert (end, rest) == ("event: end\ndata: {}", ""), raw
+    return events[-1].removeprefix("data: ")
+
+
 def _rest_outcome(method: Method, response: aiohttp.ClientResponse, raw: bytes) -> Outcome:
     outcome = Outcome(status=response.status, metadata={key.lower(): value for key, value in response.headers.items()})
     if response.status >= 400:
@@ -157,6 +168,8 @@ def _rest_outcome(method: Method, response: aiohttp.ClientResponse, raw: bytes) 
     message = method.reply_type()
     if isinstance(message, HttpBody):
         message.data, message.content_type = raw, response.headers.get("Content-Type", "")
+    elif response.content_type == "text/event-stream":
+        json_format.Parse(last_event(raw), message)
     elif raw:
         json_format.Parse(raw.decode(), message)
     outcome.message = message

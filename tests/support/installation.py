@@ -81,6 +81,7 @@ def installed(folder: Path, database_url: str, redis_url: str) -> Iterator[Insta
             "DATABASE_POOL_SIZE": "6",
             "PUBLIC_URL": f"http://127.0.0.1:{port}",
             "GATEWAY_TOKEN": "a token of the tests",
+            "METRICS_TOKEN": "a token of the tests for scrapes",
         }
         yield Installation(folder, port, free_port(), f"http://127.0.0.1:{fakes_port}", settings)
 

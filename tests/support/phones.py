@@ -14,6 +14,7 @@ from core.call import Call, Caller, Connection
 from core.calls.service import CallsService
 from core.ids import to_bytes, to_text
 from core.pages import Pages
+from core.realtime.presence import PresenceTimes
 from core.redis import keys
 from core.rpc.validate import check_rules
 from skillforge.v1 import calls_pb2
@@ -26,6 +27,8 @@ from tests.support.realtime_place import Process, Tab, processes
 from tests.support.school import School, open_school
 
 _numbers = itertools.count(1)
+# Nobody is seen as gone because the machine is busy: a process that cannot carry its lease on in time would be swept.
+STEADY = PresenceTimes(lifetime=60.0, refresh=0.5, grace=0.1, lease=30.0, beat=0.5, watch_refresh=0.5)
 VIDEO = calls_pb2.CALL_MEDIA_VIDEO
 
 
@@ -179,5 +182,5 @@ class Exchange:
 
 @asynccontextmanager
 async def open_exchange(database_url: str, redis_url: str) -> AsyncIterator[Exchange]:
-    async with open_school(database_url, redis_url) as school, processes(redis_url) as places:
+    async with open_school(database_url, redis_url) as school, processes(redis_url, times=STEADY) as places:
         yield Exchange(school, places)

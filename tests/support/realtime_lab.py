@@ -134,7 +134,7 @@ async def laboratory(folder: Path, database_url: str, redis_url: str, **settings
         gateways = [Gateway(made, name, {"ALLOWED_ORIGINS": origins, **settings}) for name in ("one", "two")]
         for gateway in gateways:
             processes.enter_context(gateway.running)
-            await asyncio.to_thread(gateway.wait_ready)
+        await asyncio.gather(*(asyncio.to_thread(gateway.wait_ready) for gateway in gateways))
         made.port = gateways[1].port
         people = [
             await asyncio.to_thread(_person, made, name, switch) for name, switch in zip(("Ada", "Bob"), switches, strict=True)
@@ -200,14 +200,28 @@ def _grew(first: dict[str, Any], now: dict[str, Any]) -> bool:
     )
 
 
-async def sit_down(visit: Visits, person: Person, peer: Person, calls: Mapping[str, Any] | None = None) -> Desk:
-    """A person opens the page; connected, with all that is there to see, when this returns. `calls`: options of `Calls`."""
+# A clock of the page that `lab.clockAhead` (milliseconds) sets.
+WRONG_CLOCK = """
+    const Right = Date;
+    globalThis.Date = class extends Right {
+        constructor(...parts) { super(...(parts.length ? parts : [Right.now() + lab.clockAhead])); }
+        static now() { return Right.now() + lab.clockAhead; }
+    };
+"""
+
+
+async def sit_down(
+    visit: Visits, person: Person, peer: Person, calls: Mapping[str, Any] | None = None, *, clock_ahead: float = 0.0
+) -> Desk:
+    """A person opens the page; connected, with all that is there to see, when this returns. `calls`: options of `Calls`;
+    `clock_ahead`: how many seconds the clock is wrong."""
     visitor = await visit(media=True)
     await serve_pages(visitor.context, person.switch.url)
     # A page the test answers for counts as one of the Internet's.
     await visitor.context.grant_permissions(["camera", "microphone", "local-network-access"], origin=person.switch.url)
-    settings = {"token": person.token, "name": person.name, "peer": peer.id, "calls": dict(calls or {})}
-    await visitor.context.add_init_script(f"window.lab = {json.dumps(settings)};")
+    about = {"token": person.token, "name": person.name, "peer": peer.id, "clockAhead": clock_ahead * 1000}
+    settings = {**about, "calls": dict(calls or {})}
+    await visitor.context.add_init_script(f"window.lab = {json.dumps(settings)};{WRONG_CLOCK}")
     await visitor.page.goto(f"{person.switch.url}/lab")
     desk = Desk(person, visitor)
     await desk.until("lab.ready")

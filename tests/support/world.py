@@ -23,10 +23,12 @@ from core.app import Core
 from core.settings import RATES, Settings, read_settings
 from fakes.server import CLERK_SECRET_KEY, PAYMENTS_API_KEY, WEBHOOK_SECRET, FakeWorld
 from skillforge.v1 import courses_pb2, identity_pb2, quizzes_pb2
+from telemetry.metrics import Metrics
 from tests.support.doors import Door, GrpcDoor, RestDoor
 from tests.support.signing import signing_pem
 
 GATEWAY_TOKEN = "a token of the tests"
+METRICS_TOKEN = "a token of the tests for scrapes"
 CLERK_WEBHOOK_SECRET = "whsec_c2tpbGxmb3JnZSB0ZXN0cyBzaWduIHRoaXM="
 HOST = "127.0.0.1"
 _numbers = itertools.count(1)
@@ -141,6 +143,7 @@ def world_settings(database_url: str, redis_url: str, fakes: FakeWorld, url: str
         "PUBLIC_URL": url,
         "ALLOWED_ORIGINS": "https://app.example.com",
         "GATEWAY_TOKEN": GATEWAY_TOKEN,
+        "METRICS_TOKEN": METRICS_TOKEN,
         "PAYMENT_PROVIDER": "fake",
         "PAYMENT_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "FAKE_PAYMENTS_URL": fakes.url,
@@ -162,12 +165,17 @@ async def running_world(database_url: str, redis_url: str, **more: str) -> Async
         stack.push_async_callback(fakes.close)
         settings = world_settings(database_url, redis_url, fakes, url, **more)
         await migrate(settings)
-        core = await stack.enter_async_context(running_core(settings))
-        grpc_port = await stack.enter_async_context(running_grpc(core, settings, Addresses(HOST, 0, 0)))
+        metrics, remote_metrics = Metrics(), Metrics()
+        core = await stack.enter_async_context(running_core(settings, metrics))
+        grpc_port = await stack.enter_async_context(running_grpc(core, settings, Addresses(HOST, 0, 0), metrics))
         client = await stack.enter_async_context(running_remote_client(f"{HOST}:{grpc_port}", settings.door))
         mounted = dict.fromkeys(fakes.prefixes, fakes.handle)
-        await stack.enter_async_context(running_gateway(core.dispatcher, settings.door, listener, core.readiness, mounted))
-        await stack.enter_async_context(running_gateway(client, settings.door, remote_listener, core.readiness))
+        await stack.enter_async_context(
+            running_gateway(core.dispatcher, settings.door, listener, core.readiness, mounted, metrics)
+        )
+        await stack.enter_async_context(
+            running_gateway(client, settings.door, remote_listener, core.readiness, metrics=remote_metrics)
+        )
         world = World(core, settings, fakes, url, remote_url, f"{HOST}:{grpc_port}")
         stack.push_async_callback(world.close)
         yield world

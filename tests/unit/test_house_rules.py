@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = {"contract", "core", "http_gateway", "ws_signaling", "cli", "fakes"}
+ROOMS = {"contract", "core", "http_gateway", "ws_signaling", "telemetry", "cli", "fakes"}
 FUNCTION_LINES = 70
 FILE_LINES = 400
 SQL = re.compile(

@@ -29,6 +29,12 @@ TEST = {
     "poppler-utils": ("usr/sbin/pdftotext", "usr/sbin/pdftoppm"),
     "zbar-tools": ("usr/sbin/zbarimg",),
     "coturn": ("usr/sbin/turnserver",),
+    "nodejs": ("usr/sbin/node",),
+    "npm": ("usr/sbin/npm",),
+}
+BENCH = {
+    "wrk": ("usr/sbin/wrk",),
+    "nghttp2-client": ("usr/sbin/h2load",),
 }
 APT = """
 echo "apt-get $*" >>"$LOG"
@@ -68,7 +74,7 @@ class Machine:
     def install(self, *packages: str) -> None:
         """Put there what these packages bring."""
         for package in packages:
-            for path in {**RUN, **TEST}[package]:
+            for path in {**RUN, **TEST, **BENCH}[package]:
                 self.put(self.root / path)
 
     def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
@@ -99,7 +105,9 @@ def apt(packages: Sequence[str]) -> list[str]:
     return ["apt-get update -q", f"apt-get install -q -y --no-install-recommends {' '.join(packages)}", "guarded"]
 
 
-@pytest.mark.parametrize(("purpose", "packages"), [("run", [*RUN]), ("", [*RUN]), ("test", [*RUN, *TEST])])
+@pytest.mark.parametrize(
+    ("purpose", "packages"), [("run", [*RUN]), ("", [*RUN]), ("test", [*RUN, *TEST]), ("bench", [*RUN, *BENCH])]
+)
 def test_a_bare_machine_gets_all_in_one_call(machine: Machine, purpose: str, packages: list[str]) -> None:
     assert machine.run(*filter(None, [purpose]))[0] == 0
     assert machine.calls == apt(packages)
@@ -112,6 +120,8 @@ def test_nothing_is_done_where_all_is_there(machine: Machine) -> None:
     assert machine.calls == []
     machine.install(*TEST)
     assert machine.run("test") == (0, "")
+    machine.install(*BENCH)
+    assert machine.run("bench") == (0, "")
     assert machine.calls == []
 
 
@@ -174,6 +184,9 @@ def test_other_systems_are_told_what_is_needed(machine: Machine) -> None:
     assert machine.run("test")[0] == 1
     machine.install(*TEST)
     assert machine.run("test") == (0, "")
+    assert machine.run("bench")[0] == 1
+    machine.install(*BENCH)
+    assert machine.run("bench") == (0, "")
 
 
 def test_other_arguments_are_refused(machine: Machine) -> None:

@@ -16,10 +16,13 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
+from core.assistant.engines.choice import choose_engine
+from core.assistant.engines.language_model import LanguageModelEngine
+from core.assistant.extractive.engine import ExtractiveEngine
 from core.certificates.keys import public_part
 from core.settings import Rate, Settings, SettingsError, load_door_settings, load_settings, read_settings
 from fakes.keys import SigningKey
-from tests.support.signing import signing_pem
+from tests.support.signing import signing_key, signing_pem
 
 NEEDED = {
     "DATABASE_URL": "mysql://ada:p4ssw0rd@db.example.com/skillforge",
@@ -219,6 +222,19 @@ def test_stripe_needs_its_settings() -> None:
     assert fault(STRIPE_API_URL="ftp://stripe").startswith("STRIPE_API_URL")
 
 
+def test_a_language_model_needs_its_settings() -> None:
+    usual = settings().ai
+    assert (usual.base_url, usual.api_key, usual.model, usual.daily_budget) == ("https://api.openai.com/v1", "", "", 100)
+    assert fault(AI_API_KEY="sk-1").startswith("AI_MODEL is not set")
+    assert fault(AI_MODEL="some-model").startswith("AI_API_KEY is not set")
+    assert fault(AI_BASE_URL="localhost:11434").startswith("AI_BASE_URL must be an http or https URL")
+    assert fault(AI_DAILY_BUDGET="0").startswith("AI_DAILY_BUDGET must be a whole number from 1")
+    found = settings(AI_API_KEY="sk-1", AI_MODEL="m", AI_BASE_URL="http://localhost:11434/v1/", AI_DAILY_BUDGET="7").ai
+    assert (found.base_url, found.api_key, found.model, found.daily_budget) == ("http://localhost:11434/v1", "sk-1", "m", 7)
+    assert isinstance(choose_engine(usual), ExtractiveEngine)
+    assert isinstance(choose_engine(found), LanguageModelEngine)
+
+
 def test_the_font_folder(tmp_path: Path) -> None:
     assert settings(FONT_FOLDER=str(tmp_path)).font_folder == str(tmp_path)
     assert fault(FONT_FOLDER="/nowhere") == "FONT_FOLDER must be a folder, not '/nowhere'"
@@ -241,12 +257,14 @@ SECRETS = {
     "SECRET_KEY": "Secret7",
     "STRIPE_SECRET_KEY": "sk_live_Secret8",
     "STRIPE_WEBHOOK_SECRETS": "whsec_Secret9",
+    "AI_API_KEY": "sk-Secret10",
+    "AI_MODEL": "some-model",
 }
 
 
 def test_secrets_never_appear_in_a_repr() -> None:
     found = settings(**SECRETS)
-    for text in (repr(found), str(found), f"{found}", repr(found.door), repr([found]), repr((found.door,))):
+    for text in (repr(found), str(found), f"{found}", repr(found.door), repr(found.ai), repr([found]), repr((found.door,))):
         assert "Secret" not in text
 
 
@@ -280,11 +298,11 @@ NAMES = [
     *NEEDED, "DATABASE_POOL_SIZE", "CLERK_API_URL", "CLERK_JWT_KEY", "CLERK_ISSUER", "CLERK_AUTHORIZED_PARTIES",
     "CLERK_WEBHOOK_SIGNING_SECRET", "PUBLIC_URL", "PAYMENT_PROVIDER", "RATE_LIMIT_IP", "GRPC_TLS_CERT", "GRPC_TLS_KEY",
     "ALLOWED_ORIGINS", "FONT_FOLDER", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_URL",
-    "TURN_URLS", "TURN_SECRET",
+    "TURN_URLS", "TURN_SECRET", "METRICS_ADDRESS", "OTEL_EXPORTER_OTLP_ENDPOINT",
 ]  # fmt: skip
 
 
-@how(deadline=None)
+@how(deadline=None, max_examples=30)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=30) | st.text(":/[]@.,0123456789ahtp", max_size=30)))
 def test_any_text_is_a_setting_or_a_fault(values: dict[str, str]) -> None:
     with contextlib.suppress(SettingsError):
@@ -312,3 +330,19 @@ def test_signing_keys(tmp_path: Path) -> None:
         told = fault(**wrong)
         assert told.startswith(f"{next(iter(wrong))}: ")
         assert pem.splitlines()[1] not in told
+    key = signing_key(1).private_key
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+    old = builder.not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2021, 1, 1)).sign(key, hashes.SHA256())
+    path.write_bytes(pem.encode() + old.public_bytes(serialization.Encoding.PEM))
+    told = fault(CERTIFICATE_SIGNING_KEY=str(path))
+    assert told == "CERTIFICATE_SIGNING_KEY: the certificate expired on 2021-01-01 00:00 UTC; renew it"
+
+
+def test_where_figures_and_traces_go() -> None:
+    assert (settings().door.metrics_address, settings().door.otlp_endpoint) == (None, "")
+    assert settings(METRICS_ADDRESS="127.0.0.1:9464").door.metrics_address == ("127.0.0.1", 9464)
+    assert settings(METRICS_ADDRESS="[::1]:9464").door.metrics_address == ("::1", 9464)
+    for wrong in ("9464", ":9464", "localhost", "localhost:x", "localhost:65536", "http://localhost:9464/"):
+        assert "METRICS_ADDRESS must be an address" in fault(METRICS_ADDRESS=wrong)
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT must be" in fault(OTEL_EXPORTER_OTLP_ENDPOINT="localhost:4318")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from core.bounded_answers import read_answer
 from core.payments import signatures
 from core.payments.events import MOST_MINOR, PaymentEvent, read_event
 from core.payments.providers import (
@@ -23,6 +24,7 @@ from core.payments.providers import (
     RefundStatus,
 )
 from core.times import to_unix
+from telemetry.outside import watched
 
 TIMEOUT_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
@@ -107,24 +109,17 @@ class FakeProvider:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 request = self._connected().request(verb, self._url + path, data=data, headers=headers, allow_redirects=False)
                 async with request as response:
-                    return response.status, _json(await _read(response))
+                    return response.status, _json(await read_answer(response, MAX_ANSWER_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise ProviderUnavailable(f"the payment provider cannot be reached: {type(error).__name__}") from error
 
     def _connected(self) -> aiohttp.ClientSession:
         # Made on first use: a session belongs to the event loop that runs then.
         if self._session is None:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS), trace_configs=watched(self.name)
+            )
         return self._session
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    answer = b""
-    async for chunk in response.content.iter_any():
-        answer += chunk
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise ProviderUnavailable("the payment provider's answer is too long")
-    return answer
 
 
 def _json(answer: bytes) -> Any:

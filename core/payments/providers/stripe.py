@@ -23,6 +23,7 @@ from stripe.checkout import Session
 from stripe.params import RefundListParams
 from stripe.params.checkout import SessionCreateParams
 
+from core.bounded_answers import read_answer
 from core.errors import FailedPrecondition
 from core.payments import signatures
 from core.payments.events import PaymentEvent
@@ -40,6 +41,7 @@ from core.payments.providers.stripe_events import NAME, PAYMENT_ID, REFUND_ID, R
 from core.payments.providers.stripe_money import NotRepresentable, from_stripe, to_stripe
 from core.payments.rules import LIFETIME
 from core.times import to_unix
+from telemetry.outside import watched
 
 log = logging.getLogger("skillforge.payments")
 
@@ -222,10 +224,12 @@ class _HttpClient(stripe.AIOHTTPClient):
         if self._connected is None:
             # Made on first use: a session belongs to the event loop that runs then.
             connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ssl=self._tls)
-            self._connected = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._connected = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=watched(NAME)
+            )
         try:
             async with self._connected.request(method, url, headers=headers, data=post_data, allow_redirects=False) as response:
-                return await _read(response), response.status, response.headers
+                return await read_answer(response, MAX_ANSWER_BYTES), response.status, response.headers
         except (aiohttp.ClientError, OSError) as error:
             raise stripe.APIConnectionError(type(error).__name__) from error  # type: ignore[no-untyped-call]
 
@@ -233,15 +237,6 @@ class _HttpClient(stripe.AIOHTTPClient):
         if self._connected is not None:
             await self._connected.close()
             self._connected = None
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    answer = bytearray()
-    async for chunk in response.content.iter_any():
-        answer += chunk
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise ProviderUnavailable("Stripe's answer is too long")
-    return bytes(answer)
 
 
 @asynccontextmanager

@@ -189,9 +189,7 @@ class Reconciliation:
             status = await queries.status_held(tx, grant.source_id)
             if status is None or not entitles(status):
                 return False
-        now, tally = self._clock(), Tally()
-        await self._enrollments.grant_many(tx, [grant], now, tally)
-        await rollups.write(tx, tally, now)
+        await self._enrollments.grant_many(tx, [grant], self._clock())
         return True
 
     async def _disentitle(self, tx: Transaction, grant: Grant) -> bool:

@@ -23,91 +23,185 @@ class _ErrorReason:
 class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
-    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 1
     """The pipeline's."""
+    ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 1
+    """Something went wrong here."""
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 2
+    """Nobody is signed in."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 3
+    """The token is none of ours, or not for this service."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 4
+    """The token has expired: get a fresh one."""
     ERROR_REASON_SESSION_REVOKED: _ErrorReason.ValueType  # 5
+    """The session was signed out."""
     ERROR_REASON_ACCOUNT_MISSING: _ErrorReason.ValueType  # 6
+    """There is no account for the token yet: `POST /auth/sync-user` first."""
     ERROR_REASON_ACCOUNT_SUSPENDED: _ErrorReason.ValueType  # 7
+    """The account is suspended."""
     ERROR_REASON_ROLE_NOT_ALLOWED: _ErrorReason.ValueType  # 8
+    """It needs another role."""
     ERROR_REASON_INVALID_ARGUMENT: _ErrorReason.ValueType  # 9
+    """The request breaks an input rule: `violations` tells where."""
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 10
+    """Too many calls."""
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 11
+    """The `Idempotency-Key` was used for another request."""
     ERROR_REASON_IDEMPOTENCY_KEY_IN_USE: _ErrorReason.ValueType  # 12
+    """The first call with this `Idempotency-Key` is still running."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 13
+    """The page token is not one of this query and caller."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 14
+    """It took too long. Nothing may be assumed done."""
     ERROR_REASON_UNAVAILABLE: _ErrorReason.ValueType  # 15
+    """Something this depends on is away."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 16
+    """There is too much to do."""
     ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 17
+    """There is no such RPC."""
     ERROR_REASON_CANCELLED: _ErrorReason.ValueType  # 18
+    """The caller went away."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 19
+    """Somebody else changed it at the same time.
+    The doors'.
+    """
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 30
-    """The doors'."""
+    """There is nothing at this path."""
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 31
+    """The path has no such verb: `Allow` lists those it has."""
     ERROR_REASON_MALFORMED_JSON: _ErrorReason.ValueType  # 32
+    """The body is not JSON."""
     ERROR_REASON_UNKNOWN_FIELD: _ErrorReason.ValueType  # 33
+    """There is no such field or query parameter."""
     ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 34
+    """The body is of another media type, or compressed."""
     ERROR_REASON_BODY_TOO_LARGE: _ErrorReason.ValueType  # 35
+    """The body is too large.
+    The features'.
+    """
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 50
-    """The features'."""
+    """It is not there, or the caller may not know that it is."""
     ERROR_REASON_NOT_ALLOWED: _ErrorReason.ValueType  # 51
+    """The caller may not do this."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 52
+    """It was changed since it was read."""
     ERROR_REASON_SIGNATURE_INVALID: _ErrorReason.ValueType  # 53
+    """The webhook's signature is wrong or missing."""
     ERROR_REASON_SIGNATURE_EXPIRED: _ErrorReason.ValueType  # 54
+    """The webhook is older, or newer, than five minutes."""
     ERROR_REASON_ROLE_NOT_SELF_ASSIGNABLE: _ErrorReason.ValueType  # 55
+    """This role is given by an admin."""
     ERROR_REASON_LAST_ADMIN: _ErrorReason.ValueType  # 56
+    """It would leave no active admin."""
     ERROR_REASON_COURSE_NOT_PUBLISHABLE: _ErrorReason.ValueType  # 57
+    """Something is missing: one violation each."""
     ERROR_REASON_COURSE_NOT_PUBLISHED: _ErrorReason.ValueType  # 58
+    """The course is not published."""
     ERROR_REASON_COURSE_ARCHIVED: _ErrorReason.ValueType  # 59
+    """The course is archived."""
     ERROR_REASON_COURSE_NOT_FREE: _ErrorReason.ValueType  # 60
+    """The course has to be paid for."""
     ERROR_REASON_COURSE_FREE: _ErrorReason.ValueType  # 61
+    """The course is free: enroll instead of paying."""
     ERROR_REASON_OUTLINE_NOT_A_PERMUTATION: _ErrorReason.ValueType  # 62
+    """The outline does not hold each module and lecture exactly once."""
     ERROR_REASON_ALREADY_ENROLLED: _ErrorReason.ValueType  # 63
+    """The student is enrolled already."""
     ERROR_REASON_NOT_ENROLLED: _ErrorReason.ValueType  # 64
+    """Only those enrolled in the course may do this."""
     ERROR_REASON_QUIZ_INVALID: _ErrorReason.ValueType  # 65
+    """The quiz cannot be taken as it is: one violation for each fault."""
     ERROR_REASON_ATTEMPTS_EXHAUSTED: _ErrorReason.ValueType  # 66
+    """All attempts are used."""
     ERROR_REASON_ATTEMPT_CLOSED: _ErrorReason.ValueType  # 67
+    """The attempt is submitted."""
     ERROR_REASON_ATTEMPT_OVERDUE: _ErrorReason.ValueType  # 68
+    """The attempt's time is over."""
     ERROR_REASON_EXAM_LOCKED: _ErrorReason.ValueType  # 69
+    """Lectures have to be completed first: one violation each."""
     ERROR_REASON_PAYMENT_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 70
+    """The payment provider does not answer."""
     ERROR_REASON_PAYMENTS_NOT_CONFIGURED: _ErrorReason.ValueType  # 71
+    """No payment provider is configured."""
     ERROR_REASON_PAYMENT_UNKNOWN: _ErrorReason.ValueType  # 72
+    """The webhook's payment is not one of ours."""
     ERROR_REASON_PAYMENT_MISMATCH: _ErrorReason.ValueType  # 73
+    """The webhook's amount or currency is not the payment's."""
     ERROR_REASON_COUPON_INVALID: _ErrorReason.ValueType  # 74
+    """There is no such coupon for this course now."""
     ERROR_REASON_COURSE_NOT_COMPLETED: _ErrorReason.ValueType  # 75
+    """The course is not completed: one violation for everything that is missing."""
     ERROR_REASON_CERTIFICATE_ID_MALFORMED: _ErrorReason.ValueType  # 76
+    """It is no certificate's number: a character is wrong or missing."""
     ERROR_REASON_LIMIT_REACHED: _ErrorReason.ValueType  # 77
+    """There are as many as there may be."""
     ERROR_REASON_CERTIFICATE_REVOKED: _ErrorReason.ValueType  # 78
+    """The certificate was taken back."""
     ERROR_REASON_COUPON_CODE_TAKEN: _ErrorReason.ValueType  # 79
+    """Another coupon has this code."""
     ERROR_REASON_COUPON_USED_UP: _ErrorReason.ValueType  # 80
+    """The coupon was used as often as it may be."""
     ERROR_REASON_PAYMENT_NOT_REFUNDABLE: _ErrorReason.ValueType  # 81
+    """The payment is not paid, or all is given back."""
     ERROR_REASON_REFUND_TOO_LARGE: _ErrorReason.ValueType  # 82
+    """It is more than remains of the payment."""
     ERROR_REASON_REFUND_REFUSED: _ErrorReason.ValueType  # 83
+    """The payment provider refused the refund."""
     ERROR_REASON_PRICE_NOT_PAYABLE: _ErrorReason.ValueType  # 84
+    """The provider takes no payments of this amount or currency."""
     ERROR_REASON_LINK_CODE_INVALID: _ErrorReason.ValueType  # 90
+    """The code is wrong, used or too old."""
     ERROR_REASON_COURSES_WITH_STUDENTS: _ErrorReason.ValueType  # 110
+    """The caller teaches published courses that have students."""
     ERROR_REASON_LOGO_INVALID: _ErrorReason.ValueType  # 120
+    """The logo is no picture that can be used."""
     ERROR_REASON_RANGE_NOT_SATISFIABLE: _ErrorReason.ValueType  # 121
+    """None of the bytes asked for are there."""
     ERROR_REASON_CERTIFICATE_REPLACED: _ErrorReason.ValueType  # 125
+    """The certificate was replaced: its replacement counts."""
     ERROR_REASON_USER_BLOCKED: _ErrorReason.ValueType  # 130
+    """The caller blocks this user.
+    Calls'.
+    """
     ERROR_REASON_MAY_NOT_CALL: _ErrorReason.ValueType  # 150
-    """Calls'."""
+    """Only friends, and teachers and their students, may call each other."""
     ERROR_REASON_IN_ANOTHER_CALL: _ErrorReason.ValueType  # 151
+    """The caller is in another call."""
     ERROR_REASON_ALREADY_ANSWERED: _ErrorReason.ValueType  # 152
+    """Another device has answered."""
     ERROR_REASON_NOT_IN_CALL: _ErrorReason.ValueType  # 153
+    """This device has no part in the call."""
     ERROR_REASON_CALL_NOT_ANSWERED: _ErrorReason.ValueType  # 154
+    """The call is not answered yet."""
     ERROR_REASON_CALL_ENDED: _ErrorReason.ValueType  # 155
+    """The call has ended.
+    Realtime's.
+    """
     ERROR_REASON_ORIGIN_NOT_ALLOWED: _ErrorReason.ValueType  # 170
-    """Realtime's."""
+    """Pages of this origin may not connect."""
     ERROR_REASON_TICKET_INVALID: _ErrorReason.ValueType  # 171
+    """The ticket is wrong, used or too old."""
     ERROR_REASON_TOO_MANY_SOCKETS: _ErrorReason.ValueType  # 172
+    """Ten sockets of this user are open."""
     ERROR_REASON_NOT_CONNECTED: _ErrorReason.ValueType  # 173
+    """The connection does not stand any more."""
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 174
+    """This server is stopping: another one answers."""
     ERROR_REASON_MESSAGE_ID_REUSED: _ErrorReason.ValueType  # 131
+    """The `clientMessageId` was used for another message."""
     ERROR_REASON_MAY_NOT_WRITE: _ErrorReason.ValueType  # 132
+    """Only friends, and teachers and their students, may write to each other."""
     ERROR_REASON_ACCOUNT_ERASED: _ErrorReason.ValueType  # 112
+    """The account was erased. A new sign-up is a new account.
+    The assistant's.
+    """
+    ERROR_REASON_AI_BUDGET_SPENT: _ErrorReason.ValueType  # 200
+    """The day's budget of AI answers is spent."""
+    ERROR_REASON_AI_UNAVAILABLE: _ErrorReason.ValueType  # 201
+    """The language model does not answer."""
+    ERROR_REASON_AI_ANSWER_UNUSABLE: _ErrorReason.ValueType  # 202
+    """The language model's answer broke off, or was not what was asked for."""
+    ERROR_REASON_TEXT_TOO_SHORT: _ErrorReason.ValueType  # 203
+    """The text has too little to make this of."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs. Carried as `ErrorInfo.reason` (without the prefix) over gRPC
@@ -115,89 +209,183 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
-ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 1
 """The pipeline's."""
+ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 1
+"""Something went wrong here."""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 2
+"""Nobody is signed in."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 3
+"""The token is none of ours, or not for this service."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 4
+"""The token has expired: get a fresh one."""
 ERROR_REASON_SESSION_REVOKED: ErrorReason.ValueType  # 5
+"""The session was signed out."""
 ERROR_REASON_ACCOUNT_MISSING: ErrorReason.ValueType  # 6
+"""There is no account for the token yet: `POST /auth/sync-user` first."""
 ERROR_REASON_ACCOUNT_SUSPENDED: ErrorReason.ValueType  # 7
+"""The account is suspended."""
 ERROR_REASON_ROLE_NOT_ALLOWED: ErrorReason.ValueType  # 8
+"""It needs another role."""
 ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 9
+"""The request breaks an input rule: `violations` tells where."""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 10
+"""Too many calls."""
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 11
+"""The `Idempotency-Key` was used for another request."""
 ERROR_REASON_IDEMPOTENCY_KEY_IN_USE: ErrorReason.ValueType  # 12
+"""The first call with this `Idempotency-Key` is still running."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 13
+"""The page token is not one of this query and caller."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 14
+"""It took too long. Nothing may be assumed done."""
 ERROR_REASON_UNAVAILABLE: ErrorReason.ValueType  # 15
+"""Something this depends on is away."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 16
+"""There is too much to do."""
 ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 17
+"""There is no such RPC."""
 ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 18
+"""The caller went away."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 19
+"""Somebody else changed it at the same time.
+The doors'.
+"""
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 30
-"""The doors'."""
+"""There is nothing at this path."""
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 31
+"""The path has no such verb: `Allow` lists those it has."""
 ERROR_REASON_MALFORMED_JSON: ErrorReason.ValueType  # 32
+"""The body is not JSON."""
 ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 33
+"""There is no such field or query parameter."""
 ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 34
+"""The body is of another media type, or compressed."""
 ERROR_REASON_BODY_TOO_LARGE: ErrorReason.ValueType  # 35
+"""The body is too large.
+The features'.
+"""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 50
-"""The features'."""
+"""It is not there, or the caller may not know that it is."""
 ERROR_REASON_NOT_ALLOWED: ErrorReason.ValueType  # 51
+"""The caller may not do this."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 52
+"""It was changed since it was read."""
 ERROR_REASON_SIGNATURE_INVALID: ErrorReason.ValueType  # 53
+"""The webhook's signature is wrong or missing."""
 ERROR_REASON_SIGNATURE_EXPIRED: ErrorReason.ValueType  # 54
+"""The webhook is older, or newer, than five minutes."""
 ERROR_REASON_ROLE_NOT_SELF_ASSIGNABLE: ErrorReason.ValueType  # 55
+"""This role is given by an admin."""
 ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 56
+"""It would leave no active admin."""
 ERROR_REASON_COURSE_NOT_PUBLISHABLE: ErrorReason.ValueType  # 57
+"""Something is missing: one violation each."""
 ERROR_REASON_COURSE_NOT_PUBLISHED: ErrorReason.ValueType  # 58
+"""The course is not published."""
 ERROR_REASON_COURSE_ARCHIVED: ErrorReason.ValueType  # 59
+"""The course is archived."""
 ERROR_REASON_COURSE_NOT_FREE: ErrorReason.ValueType  # 60
+"""The course has to be paid for."""
 ERROR_REASON_COURSE_FREE: ErrorReason.ValueType  # 61
+"""The course is free: enroll instead of paying."""
 ERROR_REASON_OUTLINE_NOT_A_PERMUTATION: ErrorReason.ValueType  # 62
+"""The outline does not hold each module and lecture exactly once."""
 ERROR_REASON_ALREADY_ENROLLED: ErrorReason.ValueType  # 63
+"""The student is enrolled already."""
 ERROR_REASON_NOT_ENROLLED: ErrorReason.ValueType  # 64
+"""Only those enrolled in the course may do this."""
 ERROR_REASON_QUIZ_INVALID: ErrorReason.ValueType  # 65
+"""The quiz cannot be taken as it is: one violation for each fault."""
 ERROR_REASON_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 66
+"""All attempts are used."""
 ERROR_REASON_ATTEMPT_CLOSED: ErrorReason.ValueType  # 67
+"""The attempt is submitted."""
 ERROR_REASON_ATTEMPT_OVERDUE: ErrorReason.ValueType  # 68
+"""The attempt's time is over."""
 ERROR_REASON_EXAM_LOCKED: ErrorReason.ValueType  # 69
+"""Lectures have to be completed first: one violation each."""
 ERROR_REASON_PAYMENT_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 70
+"""The payment provider does not answer."""
 ERROR_REASON_PAYMENTS_NOT_CONFIGURED: ErrorReason.ValueType  # 71
+"""No payment provider is configured."""
 ERROR_REASON_PAYMENT_UNKNOWN: ErrorReason.ValueType  # 72
+"""The webhook's payment is not one of ours."""
 ERROR_REASON_PAYMENT_MISMATCH: ErrorReason.ValueType  # 73
+"""The webhook's amount or currency is not the payment's."""
 ERROR_REASON_COUPON_INVALID: ErrorReason.ValueType  # 74
+"""There is no such coupon for this course now."""
 ERROR_REASON_COURSE_NOT_COMPLETED: ErrorReason.ValueType  # 75
+"""The course is not completed: one violation for everything that is missing."""
 ERROR_REASON_CERTIFICATE_ID_MALFORMED: ErrorReason.ValueType  # 76
+"""It is no certificate's number: a character is wrong or missing."""
 ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 77
+"""There are as many as there may be."""
 ERROR_REASON_CERTIFICATE_REVOKED: ErrorReason.ValueType  # 78
+"""The certificate was taken back."""
 ERROR_REASON_COUPON_CODE_TAKEN: ErrorReason.ValueType  # 79
+"""Another coupon has this code."""
 ERROR_REASON_COUPON_USED_UP: ErrorReason.ValueType  # 80
+"""The coupon was used as often as it may be."""
 ERROR_REASON_PAYMENT_NOT_REFUNDABLE: ErrorReason.ValueType  # 81
+"""The payment is not paid, or all is given back."""
 ERROR_REASON_REFUND_TOO_LARGE: ErrorReason.ValueType  # 82
+"""It is more than remains of the payment."""
 ERROR_REASON_REFUND_REFUSED: ErrorReason.ValueType  # 83
+"""The payment provider refused the refund."""
 ERROR_REASON_PRICE_NOT_PAYABLE: ErrorReason.ValueType  # 84
+"""The provider takes no payments of this amount or currency."""
 ERROR_REASON_LINK_CODE_INVALID: ErrorReason.ValueType  # 90
+"""The code is wrong, used or too old."""
 ERROR_REASON_COURSES_WITH_STUDENTS: ErrorReason.ValueType  # 110
+"""The caller teaches published courses that have students."""
 ERROR_REASON_LOGO_INVALID: ErrorReason.ValueType  # 120
+"""The logo is no picture that can be used."""
 ERROR_REASON_RANGE_NOT_SATISFIABLE: ErrorReason.ValueType  # 121
+"""None of the bytes asked for are there."""
 ERROR_REASON_CERTIFICATE_REPLACED: ErrorReason.ValueType  # 125
+"""The certificate was replaced: its replacement counts."""
 ERROR_REASON_USER_BLOCKED: ErrorReason.ValueType  # 130
+"""The caller blocks this user.
+Calls'.
+"""
 ERROR_REASON_MAY_NOT_CALL: ErrorReason.ValueType  # 150
-"""Calls'."""
+"""Only friends, and teachers and their students, may call each other."""
 ERROR_REASON_IN_ANOTHER_CALL: ErrorReason.ValueType  # 151
+"""The caller is in another call."""
 ERROR_REASON_ALREADY_ANSWERED: ErrorReason.ValueType  # 152
+"""Another device has answered."""
 ERROR_REASON_NOT_IN_CALL: ErrorReason.ValueType  # 153
+"""This device has no part in the call."""
 ERROR_REASON_CALL_NOT_ANSWERED: ErrorReason.ValueType  # 154
+"""The call is not answered yet."""
 ERROR_REASON_CALL_ENDED: ErrorReason.ValueType  # 155
+"""The call has ended.
+Realtime's.
+"""
 ERROR_REASON_ORIGIN_NOT_ALLOWED: ErrorReason.ValueType  # 170
-"""Realtime's."""
+"""Pages of this origin may not connect."""
 ERROR_REASON_TICKET_INVALID: ErrorReason.ValueType  # 171
+"""The ticket is wrong, used or too old."""
 ERROR_REASON_TOO_MANY_SOCKETS: ErrorReason.ValueType  # 172
+"""Ten sockets of this user are open."""
 ERROR_REASON_NOT_CONNECTED: ErrorReason.ValueType  # 173
+"""The connection does not stand any more."""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 174
+"""This server is stopping: another one answers."""
 ERROR_REASON_MESSAGE_ID_REUSED: ErrorReason.ValueType  # 131
+"""The `clientMessageId` was used for another message."""
 ERROR_REASON_MAY_NOT_WRITE: ErrorReason.ValueType  # 132
+"""Only friends, and teachers and their students, may write to each other."""
 ERROR_REASON_ACCOUNT_ERASED: ErrorReason.ValueType  # 112
+"""The account was erased. A new sign-up is a new account.
+The assistant's.
+"""
+ERROR_REASON_AI_BUDGET_SPENT: ErrorReason.ValueType  # 200
+"""The day's budget of AI answers is spent."""
+ERROR_REASON_AI_UNAVAILABLE: ErrorReason.ValueType  # 201
+"""The language model does not answer."""
+ERROR_REASON_AI_ANSWER_UNUSABLE: ErrorReason.ValueType  # 202
+"""The language model's answer broke off, or was not what was asked for."""
+ERROR_REASON_TEXT_TOO_SHORT: ErrorReason.ValueType  # 203
+"""The text has too little to make this of."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

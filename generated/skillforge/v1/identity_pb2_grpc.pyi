@@ -58,34 +58,34 @@ class IdentityServiceStub:
     """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
     valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
 
-      version, exportTime
-      account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
-      enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
-      entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
-      lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
-                           seconds, updateTime}
-      quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
-      attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
-                           pointsPossible, percent, passed, answers[]}
-      payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                           checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
-      paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
-      couponUses[]        {couponId, code, uses}
-      certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
-                           issueTime, revokeTime}
-      familyLinks[]       {parentId, childId, createTime}
-      signOuts[]          {sessionId, revokeTime}
-      auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
-      courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
-                           createTime, updateTime, publishTime}
-      courseTags[]        {courseId, tag}
-      modules[]           {id, courseId, title, position}
-      lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
-                           updateTime}
-      quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
-      coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
-                           maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
-      complete            true
+        version, exportTime
+        account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+        enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+        entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+        lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                             seconds, updateTime}
+        quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+        attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                             pointsPossible, percent, passed, answers[]}
+        payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                             checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+        paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+        couponUses[]        {couponId, code, uses}
+        certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                             issueTime, revokeTime}
+        familyLinks[]       {parentId, childId, createTime}
+        signOuts[]          {sessionId, revokeTime}
+        auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+        courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                             createTime, updateTime, publishTime}
+        courseTags[]        {courseId, tag}
+        modules[]           {id, courseId, title, position}
+        lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                             updateTime}
+        quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+        coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                             maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
+        complete            true
 
     Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
     An export may take a minute, which is enough for about a million rows.
@@ -132,34 +132,34 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
     valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
 
-      version, exportTime
-      account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
-      enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
-      entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
-      lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
-                           seconds, updateTime}
-      quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
-      attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
-                           pointsPossible, percent, passed, answers[]}
-      payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                           checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
-      paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
-      couponUses[]        {couponId, code, uses}
-      certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
-                           issueTime, revokeTime}
-      familyLinks[]       {parentId, childId, createTime}
-      signOuts[]          {sessionId, revokeTime}
-      auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
-      courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
-                           createTime, updateTime, publishTime}
-      courseTags[]        {courseId, tag}
-      modules[]           {id, courseId, title, position}
-      lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
-                           updateTime}
-      quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
-      coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
-                           maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
-      complete            true
+        version, exportTime
+        account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+        enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+        entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+        lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                             seconds, updateTime}
+        quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+        attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                             pointsPossible, percent, passed, answers[]}
+        payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                             checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+        paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+        couponUses[]        {couponId, code, uses}
+        certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                             issueTime, revokeTime}
+        familyLinks[]       {parentId, childId, createTime}
+        signOuts[]          {sessionId, revokeTime}
+        auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+        courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                             createTime, updateTime, publishTime}
+        courseTags[]        {courseId, tag}
+        modules[]           {id, courseId, title, position}
+        lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                             updateTime}
+        quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+        coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                             maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
+        complete            true
 
     Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
     An export may take a minute, which is enough for about a million rows.
@@ -251,34 +251,34 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Everything the platform holds about the caller, as one JSON document in pieces. An export that breaks off is not
         valid JSON; a whole one ends with `"complete": true`. The document, version 1 (new fields may be added):
 
-          version, exportTime
-          account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
-          enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
-          entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
-          lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
-                               seconds, updateTime}
-          quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
-          attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
-                               pointsPossible, percent, passed, answers[]}
-          payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
-                               checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
-          paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
-          couponUses[]        {couponId, code, uses}
-          certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
-                               issueTime, revokeTime}
-          familyLinks[]       {parentId, childId, createTime}
-          signOuts[]          {sessionId, revokeTime}
-          auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
-          courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
-                               createTime, updateTime, publishTime}
-          courseTags[]        {courseId, tag}
-          modules[]           {id, courseId, title, position}
-          lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
-                               updateTime}
-          quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
-          coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
-                               maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
-          complete            true
+            version, exportTime
+            account             {id, clerkId, email, displayName, imageUrl, role, status, createTime, updateTime}
+            enrollments[]       {courseId, courseTitle, status, createTime, lastActivityTime, completeTime}
+            entitlements[]      {courseId, sourceKind, sourceId, grantTime, endTime}
+            lectureProgress[]   {courseId, lectureId, completeTime, positionSeconds, watchedSeconds, watched[[from, to]] in
+                                 seconds, updateTime}
+            quizResults[]       {courseId, quizId, bestPercent, passed, attempts, updateTime}
+            attempts[]          {id, quizId, courseId, number, status, startTime, deadline, submitTime, pointsEarned,
+                                 pointsPossible, percent, passed, answers[]}
+            payments[]          {id, courseId, amountMinor, refundedMinor, currency, status, provider, providerReference,
+                                 checkoutUrl, listPriceMinor, couponCode, createTime, updateTime, expireTime, payTime}
+            paymentLedger[]     what came in and went back: {paymentId, refundId, kind, amountMinor, currency, reason, entryTime}
+            couponUses[]        {couponId, code, uses}
+            certificates[]      {id, courseId, studentName, courseTitle, instructorName, scorePercent, completeTime, status,
+                                 issueTime, revokeTime}
+            familyLinks[]       {parentId, childId, createTime}
+            signOuts[]          {sessionId, revokeTime}
+            auditEvents[]       what the caller did: {id, action, targetType, targetId, before, after, requestId, createTime}
+            courses[]           what the caller teaches: {id, title, description, priceMinor, currency, level, language, status,
+                                 createTime, updateTime, publishTime}
+            courseTags[]        {courseId, tag}
+            modules[]           {id, courseId, title, position}
+            lectures[]          {id, moduleId, courseId, title, position, videoUrl, durationSeconds, notes, preview, createTime,
+                                 updateTime}
+            quizzes[]           {id, courseId, lectureId, title, passPercent, timeLimitSeconds, maxAttempts, shuffle, questions[]}
+            coupons[]           the caller's own: {id, code, courseId, percent, amountOffMinor, currency, maxUses,
+                                 maxUsesPerStudent, uses, startTime, expireTime, disableTime, createTime}
+            complete            true
 
         Ids, times and enums are written as everywhere in the contract; a value that is not set is null.
         An export may take a minute, which is enough for about a million rows.

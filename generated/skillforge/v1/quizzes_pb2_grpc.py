@@ -117,7 +117,8 @@ class QuizzesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteLectureQuiz(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes the lecture's quiz. Attempts at it stay listed for those who made them.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -137,7 +138,8 @@ class QuizzesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteExam(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Deletes the course's final exam. Attempts at it stay listed for those who made them.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -39,11 +39,13 @@ class QuizzesServiceStub:
     GetLectureQuiz: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.GetLectureQuizRequest, _quizzes_pb2.Quiz]
     """The lecture's quiz, for whoever may read the lecture; keys only for the course's instructor."""
     DeleteLectureQuiz: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.DeleteLectureQuizRequest, _empty_pb2.Empty]
+    """Deletes the lecture's quiz. Attempts at it stay listed for those who made them."""
     PutExam: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.PutExamRequest, _quizzes_pb2.Quiz]
     """Creates or replaces the course's final exam."""
     GetExam: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.GetExamRequest, _quizzes_pb2.Quiz]
     """The course's final exam, for whoever may read its lectures; keys only for the instructor."""
     DeleteExam: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.DeleteExamRequest, _empty_pb2.Empty]
+    """Deletes the course's final exam. Attempts at it stay listed for those who made them."""
     GetQuiz: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.GetQuizRequest, _quizzes_pb2.Quiz]
     """A quiz or exam by its id: enrolled students see it without keys."""
     StartAttempt: _grpc.UnaryUnaryMultiCallable[_quizzes_pb2.StartAttemptRequest, _quizzes_pb2.Attempt]
@@ -71,11 +73,13 @@ class QuizzesServiceAsyncStub(QuizzesServiceStub):
     GetLectureQuiz: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.GetLectureQuizRequest, _quizzes_pb2.Quiz]  # type: ignore[assignment]
     """The lecture's quiz, for whoever may read the lecture; keys only for the course's instructor."""
     DeleteLectureQuiz: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.DeleteLectureQuizRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes the lecture's quiz. Attempts at it stay listed for those who made them."""
     PutExam: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.PutExamRequest, _quizzes_pb2.Quiz]  # type: ignore[assignment]
     """Creates or replaces the course's final exam."""
     GetExam: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.GetExamRequest, _quizzes_pb2.Quiz]  # type: ignore[assignment]
     """The course's final exam, for whoever may read its lectures; keys only for the instructor."""
     DeleteExam: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.DeleteExamRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes the course's final exam. Attempts at it stay listed for those who made them."""
     GetQuiz: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.GetQuizRequest, _quizzes_pb2.Quiz]  # type: ignore[assignment]
     """A quiz or exam by its id: enrolled students see it without keys."""
     StartAttempt: _aio.UnaryUnaryMultiCallable[_quizzes_pb2.StartAttemptRequest, _quizzes_pb2.Attempt]  # type: ignore[assignment]
@@ -117,7 +121,8 @@ class QuizzesServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _quizzes_pb2.DeleteLectureQuizRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]: ...
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes the lecture's quiz. Attempts at it stay listed for those who made them."""
 
     @_abc_1.abstractmethod
     def PutExam(
@@ -140,7 +145,8 @@ class QuizzesServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _quizzes_pb2.DeleteExamRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]: ...
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes the course's final exam. Attempts at it stay listed for those who made them."""
 
     @_abc_1.abstractmethod
     def GetQuiz(

@@ -495,7 +495,9 @@ class Event(_message.Message):
     offset: _builtins.int
     """Its place among the user's events; 0 for what is not kept."""
     device_id: _builtins.str
-    """For the connections of this device alone; with "!" before it for all others. Empty: for all."""
+    """For the connections of this device alone; with "!" before it for all others. "~" and a connection's id: for all
+    connections but this one. Empty: for all.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

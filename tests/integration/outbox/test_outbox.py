@@ -15,7 +15,7 @@ from cli.servers import LocalServers
 from core.db import Database, Migrator, Transaction
 from core.ids import new_id
 from core.outbox import Outbox, queries
-from core.outbox.queries import Event
+from core.outbox.rows import Row
 from core.redis import Redis, keys
 
 
@@ -45,9 +45,13 @@ class Place:
 
         await self.db.transact(work)
 
+    async def tell_together(self, outbox: Outbox, *news: tuple[bytes, str]) -> None:
+        events = [(user, "chat.message", StringValue(value=text)) for user, text in news]
+        await self.db.transact(lambda tx: outbox.add_together(tx, events))
+
     async def log(self, user: bytes) -> list[str]:
         entries = await self.redis.run("XRANGE", keys.events(user), "-", "+")
-        return [StringValue.FromString(fields[b"payload"]).value for _, fields in entries]
+        return [StringValue.FromString(fields[fields.index(b"payload") + 1]).value for _, fields in entries]
 
     async def waiting(self) -> int:
         row = await self.db.fetch_one("SELECT COUNT(*) FROM outbox")
@@ -134,10 +138,19 @@ async def test_a_dead_relay_s_events_are_taken_over(place: Place, monkeypatch: p
     dead = Outbox(place.db, place.redis)
     user = os.urandom(16)
     await place.tell(dead, user, "one", "two")
+    claims: list[int] = []
+    claim = queries.claim
+
+    async def counted(db: Database, limit: int) -> list[Row]:
+        claims.append(limit)
+        return await claim(db, limit)
+
+    monkeypatch.setattr(queries, "claim", counted)
     alive = await place.relay()
     await place.tell(alive, user, "three")
     await empty(place, 5)
     assert await place.log(user) == ["one", "two", "three"]
+    assert len(claims) < 40  # a row that waits for the dead one's is looked at now and then
 
 
 async def test_published_but_not_deleted_is_published_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,13 +159,57 @@ async def test_published_but_not_deleted_is_published_once(place: Place, monkeyp
     outbox = Outbox(place.db, place.redis)
     user = os.urandom(16)
     await place.tell(outbox, user, "one", "two")
-    done: list[Event] = []
-    assert await outbox._publish(list(outbox._fresh), done) is None
+    done: list[Row] = []
+    assert await outbox._publishing.publish(list(outbox._fresh), done) is None
     assert len(done) == 2
     assert await place.log(user) == ["one", "two"]
     await place.relay()
     await empty(place, 5)
     assert await place.log(user) == ["one", "two"]
+
+
+async def test_events_told_together_share_a_row_and_wait_for_none(place: Place) -> None:
+    dead = Outbox(place.db, place.redis)
+    users = [os.urandom(16) for _ in range(3)]
+    await place.tell(dead, users[0], "earlier")
+    await place.tell_together(dead, *((user, "one") for user in users), (users[1], "two"))
+    assert await place.waiting() == 2
+    done: list[Row] = []
+    shared = [row for row in dead._fresh if row.users]
+    assert await dead._publishing.publish(shared, done) is None
+    assert await dead._publishing.publish(shared, done) is None
+    assert done == shared * 2
+    assert [await place.log(user) for user in users] == [["one"], ["one", "two"], ["one"]]
+    await place.db.execute("DELETE FROM outbox")
+
+
+async def test_rows_told_together_are_deleted_soon(place: Place) -> None:
+    outbox = await place.relay()
+    users = [os.urandom(16) for _ in range(150)]
+    await place.tell_together(outbox, *((user, "one") for user in users))
+    await empty(place, 2)
+    assert [await place.log(user) for user in users] == [["one"]] * 150
+    await place.tell_together(outbox, (users[0], "two"))
+    await outbox.close()
+    assert await place.waiting() == 0
+    assert await place.log(users[0]) == ["one", "two"]
+
+
+async def test_one_user_s_broken_log_in_a_shared_row_holds_up_nobody_else(place: Place) -> None:
+    outbox = Outbox(place.db, place.redis)
+    broken, *users = (os.urandom(16) for _ in range(4))
+    await place.redis.run("SET", keys.events(broken), "no stream")
+    await place.tell_together(outbox, *((user, "one") for user in users))
+    await place.tell_together(outbox, (users[0], "two"), (broken, "two"), (users[1], "two"), (users[2], "two"))
+    await place.tell_together(outbox, *((user, "three") for user in users))
+    first, second, third = outbox._fresh
+    for _ in range(2):
+        done: list[Row] = []
+        assert await outbox._publishing.publish([first, second, third], done) is not None
+        assert done == [first, third]
+        assert [await place.log(user) for user in users] == [["one", "two", "three"]] * 3
+    await place.redis.run("DEL", keys.events(broken))
+    await place.db.execute("DELETE FROM outbox")
 
 
 async def test_a_new_epoch_when_the_head_is_lost(place: Place) -> None:
@@ -167,6 +224,28 @@ async def test_a_new_epoch_when_the_head_is_lost(place: Place) -> None:
     assert await place.log(user) == ["three"]
     assert await place.redis.run("HMGET", keys.events_head(user), "epoch", "top") != [first, b"1"]
     assert await place.redis.run("HGET", keys.events_head(user), "top") == b"1"
+
+
+async def test_one_user_s_broken_log_holds_up_nobody_else(place: Place) -> None:
+    outbox = await place.relay()
+    broken, *users = (os.urandom(16) for _ in range(5))
+    await place.tell(outbox, broken, "zero")
+    await empty(place)
+    await place.redis.run("DEL", keys.events(broken))
+    await place.redis.run("SET", keys.events(broken), "no stream")
+
+    async def work(tx: Transaction) -> None:
+        news = [(user, "payment.updated", StringValue(value=text)) for text in ("one", "two") for user in (broken, *users)]
+        await outbox.add_many(tx, news)
+
+    await place.db.transact(work)
+
+    async def only_broken() -> bool:
+        return await place.waiting() == 1
+
+    await until(only_broken)
+    assert [await place.log(user) for user in users] == [["one", "two"]] * 4
+    await place.db.execute("DELETE FROM outbox")
 
 
 async def test_the_log_is_bounded(place: Place) -> None:
@@ -209,6 +288,6 @@ async def test_claims_of_two_relays_never_overlap(place: Place) -> None:
     await place.tell(outbox, new_id(), *map(str, range(100)))
     await place.db.execute("UPDATE outbox SET claim_time = NULL")
     claims = await asyncio.gather(*(queries.claim(place.db, 60) for _ in range(5)))
-    ids = [event.id for events in claims for event in events]
+    ids = [row.id for rows in claims for row in rows]
     assert len(ids) == len(set(ids))
     await place.db.execute("DELETE FROM outbox")

@@ -12,12 +12,12 @@ import pytest
 from redis.exceptions import ResponseError
 
 from cli.servers import LocalServers
-from core.redis import Invalidations, LocalCache, Redis, RedisAway, client, keys
+from core.redis import Invalidations, LocalCache, Redis, RedisAway, client, keys, node_client
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis(redis_url, max_connections=4)
+    client = Redis(redis_url)
     await client.run("FLUSHDB")
     yield client
     await client.close()
@@ -77,9 +77,32 @@ async def test_a_wrong_command_is_an_error_and_no_outage(redis: Redis) -> None:
     await redis.ping()
 
 
-async def test_many_at_once_share_few_connections(redis: Redis) -> None:
+async def test_many_at_once_share_one_connection(redis: Redis) -> None:
     await asyncio.gather(*(redis.set(f"k{number}", number, ttl_ms=1000) for number in range(300)))
     assert await asyncio.gather(*(redis.get(f"k{number}") for number in range(300))) == [str(n).encode() for n in range(300)]
+    assert len(set(await asyncio.gather(*(redis.run("CLIENT", "ID") for _ in range(300))))) == 1
+
+
+async def test_an_answer_that_lies_unread_is_not_late(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was busy for longer than a command's deadline learns nothing about the server."""
+    monkeypatch.setattr(client, "COMMAND_SECONDS", 0.1)
+    redis = Redis(redis_url)
+    await redis.set("a", b"1", ttl_ms=60_000)
+    for _ in range(3):
+        task = asyncio.create_task(redis.get("a"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        time.sleep(0.3)  # noqa: ASYNC251 (it is what happens)
+        assert await task == b"1"
+    await redis.close()
+
+
+async def test_what_waits_for_an_answer_is_bounded(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    await redis.ping()
+    monkeypatch.setattr(node_client, "MAX_WAITING", 10)
+    found = await asyncio.gather(*(redis.get("a") for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(item, RedisAway) for item in found) == 20
+    assert await redis.get("a") is None
 
 
 async def test_a_cancelled_command_does_not_leave_its_answer_to_the_next(redis: Redis) -> None:

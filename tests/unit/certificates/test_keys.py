@@ -27,7 +27,15 @@ from cryptography.x509.oid import NameOID
 
 from cli.main import main
 from cli.signing_keys import kept_signing_key
-from core.certificates.keys import SigningKeys, public_part, read_keys, read_signing_key, thumbprint
+from core.certificates.keys import (
+    SigningKeys,
+    check_validity,
+    public_part,
+    read_keys,
+    read_signing_key,
+    self_signed,
+    thumbprint,
+)
 from tests.support.signing import signing_key, signing_pem
 
 
@@ -45,8 +53,9 @@ def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: b
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
-def certificate_by(issuer: rsa.RSAPrivateKey, key: rsa.RSAPublicKey) -> bytes:
-    now = datetime.now(UTC)
+def certificate_by(issuer: rsa.RSAPrivateKey, key: rsa.RSAPublicKey, now: datetime | None = None) -> bytes:
+    """Valid for a day from `now` on."""
+    now = now or datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "An authority")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key)
     builder = builder.serial_number(7).not_valid_before(now).not_valid_after(now + timedelta(days=1))
@@ -95,6 +104,22 @@ def test_a_certificate_of_an_authority_is_taken_with_its_chain() -> None:
     assert key.certificate == x509.load_pem_x509_certificate(chain)
     assert len(key.chain) == 1
     assert key.kid == signing_key().kid
+
+
+def test_a_certificate_that_is_not_valid_now_cannot_sign() -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    authority, own = signing_key(1).private_key, signing_key().private_key.public_key()
+    issuer = certificate_by(authority, authority.public_key(), now)
+    key = read_signing_key(pem() + certificate_by(authority, own, now) + issuer)
+    check_validity(key, now)
+    with pytest.raises(ValueError, match="expired on 2026-05-02 12:00 UTC"):
+        check_validity(key, now + timedelta(days=2))
+    with pytest.raises(ValueError, match="not valid before 2026-05-01 12:00 UTC"):
+        check_validity(key, now - timedelta(days=2))
+    forever = self_signed(signing_key().private_key).public_bytes(Encoding.PEM)
+    with pytest.raises(ValueError, match="expired"):
+        check_validity(read_signing_key(pem() + forever + issuer), now + timedelta(days=2))
+    check_validity(signing_key(), now + timedelta(days=100_000))
 
 
 def test_nothing_set_is_no_key() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from cli.logs import JsonFormatter, PeopleFormatter, configure_logs, strike_secrets
 from fakes.keys import SigningKey
+from telemetry.request_ids import CURRENT_ID
 
 TOKEN = SigningKey.generate().sign({"sub": "user_1"})
 SECRETS = {
@@ -97,12 +98,32 @@ def test_secrets_are_struck_out_wherever_they_stand(formatter: logging.Formatter
 
 @given(st.text(), st.text())
 def test_striking_out_never_breaks_a_line(before: str, after: str) -> None:
-    made = record("x")
-    made.fields = {"text": f'{before} "Bearer {after}" mysql://{before}@{after}'}
-    as_json(made)
+    text = f'{before} "Bearer {after}" mysql://{before}@{after} {before}@example.com'
+    as_json(record("x", text=text))
+    as_json(record("x", text=text, huge=2**70))  # which the quick writer cannot write
 
 
-@pytest.mark.parametrize("text", ["GetCourse OK", "task_sk_x", "https://example.com/a?b=c@d", "mail ada@example.com", "Bearer"])
+@given(st.sampled_from(["", " ", "\n", "\x01", "\\", '"', "é", "<", "\ud800", "x="]), st.sampled_from(["ada", "a.b+c"]))
+def test_addresses_are_struck_out(before: str, name: str) -> None:
+    line = as_json(record(f"{before}{name}@mail.example.com>", note=[f"{before}{name}@example.com"]))
+    assert "example.com" not in repr(line)
+    assert "[address]" in line["message"]
+    assert "[address]" in line["note"][0]
+
+
+def test_a_line_of_a_call_has_its_ids() -> None:
+    token = CURRENT_ID.set("call-1")
+    try:
+        assert as_json(record("Clerk failed"))["request_id"] == "call-1"
+        assert as_json(record("GetCourse OK", request_id="call-2"))["request_id"] == "call-2"
+        assert "trace_id" not in as_json(record("not traced"))
+        assert PeopleFormatter().format(record("Clerk failed")) == "Clerk failed request_id=call-1"
+    finally:
+        CURRENT_ID.reset(token)
+    assert "request_id" not in as_json(record("nobody's"))
+
+
+@pytest.mark.parametrize("text", ["GetCourse OK", "task_sk_x", "https://example.com/a?b=c@d", "ada@localhost", "Bearer"])
 def test_the_rest_stays(text: str) -> None:
     assert strike_secrets(text) == text
 

@@ -99,3 +99,36 @@ async def test_close_waits_for_all() -> None:
     await asyncio.sleep(0)
     await batcher.close()
     assert await task == 2
+
+
+async def test_beside_another_a_batch_begins_only_for_a_crowd() -> None:
+    runner = Runner()
+    runner.gate.clear()
+    batcher: Batcher[int, int] = Batcher(runner, max_size=3, in_flight=2, crowd=2)
+    tasks = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
+    await asyncio.sleep(0.001)
+    assert runner.batches == [[1, 2]], "few share the batch that begins"
+    tasks.append(asyncio.create_task(batcher.submit(3)))
+    await asyncio.sleep(0.001)
+    assert runner.batches == [[1, 2]], "one alone waits for it"
+    tasks.append(asyncio.create_task(batcher.submit(4)))
+    await asyncio.sleep(0.001)
+    assert runner.batches == [[1, 2], [3, 4]], "two go beside it"
+    tasks.append(asyncio.create_task(batcher.submit(5)))
+    runner.gate.set()
+    assert await asyncio.gather(*tasks) == [2, 4, 6, 8, 10], "and nobody is forgotten"
+
+
+async def test_batches_that_are_not_full_begin_apart() -> None:
+    runner = Runner()
+    batcher: Batcher[int, int] = Batcher(runner, max_size=3, in_flight=2, spacing=0.05)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await batcher.submit(1)
+    assert clock() - began < 0.04  # alone it waits for nobody
+    assert [*await asyncio.gather(batcher.submit(2), batcher.submit(3))] == [4, 6]
+    assert runner.batches == [[1], [2, 3]]
+    began = clock()
+    await asyncio.gather(*(batcher.submit(number) for number in range(9)))
+    assert clock() - began < 0.1  # full ones don't wait
+    await batcher.close()

@@ -122,7 +122,7 @@ async def test_front_page_for_people_and_programs() -> None:
     async with gateway(StubCore()) as http:
         page, index = await http("GET", "/", headers=BROWSER), await http("GET", "/")
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert b"/courses/{course_id}" in page.body
+    assert b"/console/app.js" in page.body
     assert {"verb": "GET", "path": "/courses", "rpc": "CoursesService.ListCourses", "access": ["public"]} in index.json["routes"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import posixpath
 import re
 from pathlib import Path
 
@@ -9,12 +11,15 @@ import pytest
 
 import http_gateway
 from http_gateway.options import GatewayOptions
-from http_gateway.static_files import FOREVER, StaticFiles
+from http_gateway.pages.console import CONSOLE_POLICY
+from http_gateway.static_files import FOREVER, StaticFiles, accepts_gzip
 from tests.unit.http_gateway.gateways import gateway
 from tests.unit.http_gateway.stub_core import StubCore
 
 ENTRY = "skillforge-realtime.js"
 ORIGIN = "https://app.example.com"
+PLAIN = {"Accept-Encoding": "identity"}
+STATIC = Path(http_gateway.__file__).parent / "static"
 
 
 async def test_a_module_and_what_it_imports() -> None:
@@ -22,7 +27,7 @@ async def test_a_module_and_what_it_imports() -> None:
         names, wanted = set[str](), [ENTRY]
         while wanted:
             name = wanted.pop()
-            got = await http("GET", f"/static/{name}", headers={"Origin": ORIGIN})
+            got = await http("GET", f"/static/{name}", headers={"Origin": ORIGIN, **PLAIN})
             assert (got.status, got.headers["Content-Type"]) == (200, "text/javascript; charset=utf-8")
             assert got.headers["X-Content-Type-Options"] == "nosniff"
             assert got.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -31,6 +36,49 @@ async def test_a_module_and_what_it_imports() -> None:
             names.add(name)
             wanted += set(re.findall(r'from "\./([\w-]+\.js)"', got.body.decode())) - names
     assert len(names) == 6
+
+
+async def test_the_console_and_all_it_loads() -> None:
+    """Its page names what it needs at once, under the version; what is imported later is there too, and nothing is idle."""
+    async with gateway(StubCore({})) as http:
+        page = await http("GET", "/", headers={"Accept": "text/html"})
+        named = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.body.decode()))
+        found, wanted = set(named), [*named]
+        while wanted:
+            path = wanted.pop()
+            got = await http("GET", path, headers=PLAIN)
+            assert (got.status, got.headers["Cache-Control"]) == (200, FOREVER), path
+            for how, name in re.findall(r'(from |import\()"(\.[^"]+\.js)"', got.body.decode()):
+                imported = posixpath.normpath(f"{posixpath.dirname(path)}/{name}")
+                assert how == "import(" or path not in named or imported in named, (path, name)
+                wanted += {imported} - found
+                found.add(imported)
+    assert page.headers["Content-Security-Policy"] == CONSOLE_POLICY
+    assert "development-issuer" not in page.body.decode()
+    assert {posixpath.basename(path) for path in found} >= {path.name for path in (STATIC / "console").iterdir()}
+    assert sum(len(gzip.compress((STATIC / path.split("/", 3)[3]).read_bytes())) for path in named) < 100_000
+
+
+@pytest.mark.parametrize("path", [f"/static/{ENTRY}", "/static/console/app.js", "/static/console/console.css"])
+async def test_zipped_for_those_who_can_unzip(path: str) -> None:
+    async with gateway(StubCore({})) as http:
+        plain = await http("GET", path, headers=PLAIN)
+        zipped = await http("GET", path, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+        again = await http("GET", path, headers={"Accept-Encoding": "gzip", "If-None-Match": zipped.headers["ETag"]})
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert plain.headers["Vary"] == zipped.headers["Vary"] == "Accept-Encoding"
+    assert plain.headers["ETag"] != zipped.headers["ETag"]
+    assert int(zipped.headers["Content-Length"]) < int(plain.headers["Content-Length"])
+    assert (again.status, again.headers["ETag"]) == (304, zipped.headers["ETag"])
+
+
+@pytest.mark.parametrize(
+    ("header", "allowed"),
+    [("gzip", True), ("br, gzip", True), ("x-gzip", True), ("GZIP;q=0.1", True), ("gzip;q=0", False), ("br", False), ("", False)],
+)
+def test_who_can_unzip(header: str, allowed: bool) -> None:
+    assert accepts_gzip(header) is allowed
 
 
 async def test_a_version_is_kept_for_good_and_only_if_it_is_this_one() -> None:
@@ -55,13 +103,15 @@ async def test_what_a_browser_has_is_not_sent_again() -> None:
 
 def test_they_can_be_read() -> None:
     """Also without a build step."""
-    for path in (Path(http_gateway.__file__).parent / "static").iterdir():
+    for path in STATIC.rglob("*.*"):
         lines = path.read_text().splitlines()
         assert len(lines) <= 400, path.name
         assert max(map(len, lines)) <= 130, path.name
 
 
-@pytest.mark.parametrize("path", ["nothing.js", "..%2fdoor.py", "../door.py", "__init__.py", "1/2/skillforge-realtime.js", ""])
+@pytest.mark.parametrize(
+    "path", ["nothing.js", "..%2fdoor.py", "../door.py", "__init__.py", "1/2/skillforge-realtime.js", "console", "app.js", ""]
+)
 async def test_nothing_else_comes_out(path: str) -> None:
     async with gateway(StubCore({})) as http:
         got = await http("GET", f"/static/{path}")

@@ -1,7 +1,9 @@
-"""Amounts of currencies with no, two and three decimals."""
+"""Amounts of currencies with no, two, three and four decimals."""
 
 from __future__ import annotations
 
+import itertools
+import string
 from decimal import Decimal
 
 import pytest
@@ -24,6 +26,8 @@ from core.payments.currencies import charge_step, display, exponent, least_charg
         (2**31 - 1, "CLP", "2,147,483,647 CLP"),
         (1234567, "KWD", "1,234.567 KWD"),
         (10, "TND", "0.010 TND"),
+        (12345678, "CLF", "1,234.5678 CLF"),
+        (7, "UYI", "7 UYI"),
         (-250, "USD", "-2.50 USD"),
     ],
 )
@@ -52,3 +56,15 @@ def test_every_currency_with_other_decimals_than_two_is_one_that_courses_may_hav
         "TND",
     }
     assert sum(decimals == 0 for decimals in known.values()) == 16
+
+
+def test_iso_4217_s_minor_units() -> None:
+    """List one: whatever is not here has two decimals, or none that are defined."""
+    table = {
+        0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+        3: "BHD IQD JOD KWD LYD OMR TND",
+        4: "CLF UYW",
+    }
+    expected = {currency: decimals for decimals, currencies in table.items() for currency in currencies.split()}
+    codes = ("".join(letters) for letters in itertools.product(string.ascii_uppercase, repeat=3))
+    assert {code: exponent(code) for code in codes if exponent(code) != 2} == expected

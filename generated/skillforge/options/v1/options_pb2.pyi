@@ -127,6 +127,11 @@ class MethodOptions(_message.Message):
     LASTING_FIELD_NUMBER: _builtins.int
     MAX_BODY_BYTES_FIELD_NUMBER: _builtins.int
     CACHE_SECONDS_FIELD_NUMBER: _builtins.int
+    OTHER_STATUS_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
+    CONSUMES_FIELD_NUMBER: _builtins.int
+    SIGNATURE_HEADERS_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
     """The HTTP status of success when it is not 200."""
     limit: Global___Limit.ValueType
@@ -138,7 +143,7 @@ class MethodOptions(_message.Message):
     frame: _builtins.str
     """The name of the WebSocket frame that carries this call; empty: none."""
     produces: _builtins.str
-    """The media type of the answer where it is not JSON, such as "text/csv". Of methods with the same verb and path,
+    """The media type of an answer that is raw bytes, such as "text/csv". Of methods with the same verb and path,
     the one that produces what the caller's Accept header prefers answers.
     """
     lasting: _builtins.bool
@@ -147,8 +152,24 @@ class MethodOptions(_message.Message):
     """The most bytes a request's body may have over HTTP, where that is not the door's usual limit."""
     cache_seconds: _builtins.int
     """For how many seconds a public answer may be kept; 0: it must be asked about each time."""
+    if_match: _builtins.bool
+    """`If-Match` is compared with the resource's etag."""
+    ranges: _builtins.bool
+    """The answer is raw bytes with an entity tag: it can be revalidated, and asked for in parts."""
     @_builtins.property
     def access(self) -> _containers.RepeatedScalarFieldContainer[Global___Access.ValueType]: ...
+    @_builtins.property
+    def other_status(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """HTTP statuses of success beside the usual one, such as 200 where a repeat finds what the first call created."""
+
+    @_builtins.property
+    def consumes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The media types of a request body that is taken as it is."""
+
+    @_builtins.property
+    def signature_headers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The headers that carry a webhook's signature."""
+
     def __init__(
         self,
         *,
@@ -162,10 +183,15 @@ class MethodOptions(_message.Message):
         lasting: _builtins.bool = ...,
         max_body_bytes: _builtins.int = ...,
         cache_seconds: _builtins.int = ...,
+        other_status: _abc.Iterable[_builtins.int] | None = ...,
+        if_match: _builtins.bool = ...,
+        consumes: _abc.Iterable[_builtins.str] | None = ...,
+        signature_headers: _abc.Iterable[_builtins.str] | None = ...,
+        ranges: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "cache_seconds", b"cache_seconds", "frame", b"frame", "idempotency_key", b"idempotency_key", "lasting", b"lasting", "limit", b"limit", "max_body_bytes", b"max_body_bytes", "produces", b"produces", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "cache_seconds", b"cache_seconds", "consumes", b"consumes", "frame", b"frame", "idempotency_key", b"idempotency_key", "if_match", b"if_match", "lasting", b"lasting", "limit", b"limit", "max_body_bytes", b"max_body_bytes", "other_status", b"other_status", "produces", b"produces", "ranges", b"ranges", "signature_headers", b"signature_headers", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
