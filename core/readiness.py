@@ -33,8 +33,8 @@ async def _check_mysql(db: Database) -> dict[str, str]:
             pending = await Migrator(db).pending()
     except Exception as error:
         return {"mysql": _mysql_advice(error), "migrations": "unknown while mysql is missing"}
-    todo = f"pending: {', '.join(pending)}. Run `skillforge migrate`; a start does it too." if pending else OK
-    return {"mysql": OK, "migrations": todo}
+    migrations = f"pending: {', '.join(pending)}. Run `skillforge migrate`; a start does it too." if pending else OK
+    return {"mysql": OK, "migrations": migrations}
 
 
 async def _check_redis(redis: Redis) -> str:

@@ -18,11 +18,11 @@ from core.errors import NotFound, Unavailable
 from core.redis import RedisAway
 from tests.conftest import throw_away
 from tests.support.classroom import refused
-from tests.support.installation import Installation, installed
+from tests.support.installation import Installation, installed, serving
 from tests.support.phones import Exchange, Phone, open_exchange, state
 from tests.support.polling import eventually
-from tests.support.processes import Running, children, fetch, free_port, is_ready
-from tests.support.sockets import ORIGIN, socket_of
+from tests.support.processes import children, fetch, free_port
+from tests.support.sockets import socket_of
 
 pytestmark = pytest.mark.slow
 
@@ -104,19 +104,6 @@ def installation(servers: LocalServers, worker_number: int, tmp_path_factory: py
     url = servers.create_database(f"call_faults_{worker_number}")
     with installed(tmp_path_factory.mktemp("calls"), url, servers.redis_url(44 + worker_number)) as made:
         yield made
-
-
-def serving(installation: Installation, stack: ExitStack, *ports: int) -> list[tuple[str, Running]]:
-    """A server at each port, all started at once; their addresses and processes."""
-    settings = {**installation.settings, "ALLOWED_ORIGINS": ORIGIN}
-    started = []
-    for port in ports:
-        arguments = ("--port", port, "--grpc-port", free_port(), "--workers", 1)
-        running = Running(installation.folder / f"serve-{port}.log", "serve", *arguments, settings=settings)
-        started.append((f"http://127.0.0.1:{port}", stack.enter_context(running)))
-    for url, running in started:
-        running.wait_until(lambda url=url: is_ready(url))  # type: ignore[misc]
-    return started
 
 
 async def test_a_gateway_killed_in_the_middle_of_a_call(installation: Installation) -> None:

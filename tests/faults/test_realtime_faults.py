@@ -19,11 +19,11 @@ from core.realtime.presence import PresenceTimes
 from core.redis import Redis, keys
 from skillforge.v1.realtime_pb2 import EventPosition
 from tests.conftest import throw_away
-from tests.support.installation import Installation, installed
+from tests.support.installation import Installation, installed, serving
 from tests.support.polling import eventually
-from tests.support.processes import Running, children, free_port, is_ready
+from tests.support.processes import children, free_port
 from tests.support.realtime_place import Process, processes
-from tests.support.sockets import ORIGIN, Refused, WsClient, socket_of
+from tests.support.sockets import Refused, WsClient, socket_of
 
 pytestmark = pytest.mark.slow
 
@@ -146,19 +146,6 @@ def installation(servers: LocalServers, worker_number: int, tmp_path_factory: py
     url = servers.create_database(f"realtime_faults_{worker_number}")
     with installed(tmp_path_factory.mktemp("faults"), url, servers.redis_url(40 + worker_number)) as made:
         yield made
-
-
-def serving(installation: Installation, stack: ExitStack, *ports: int) -> list[tuple[str, Running]]:
-    """A server at each port, all started at once; their addresses and processes."""
-    settings = {**installation.settings, "ALLOWED_ORIGINS": ORIGIN}
-    started = []
-    for port in ports:
-        arguments = ("--port", port, "--grpc-port", free_port(), "--workers", 1)
-        running = Running(installation.folder / f"serve-{port}.log", "serve", *arguments, settings=settings)
-        started.append((f"http://127.0.0.1:{port}", stack.enter_context(running)))
-    for url, running in started:
-        running.wait_until(lambda url=url: is_ready(url))  # type: ignore[misc]
-    return started
 
 
 class Sender:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from core.settings import RATES
-from tests.support.processes import Running, fetch, free_port
+from tests.support.processes import Running, fetch, free_port, is_ready
+from tests.support.sockets import ORIGIN
 
 GENEROUS = "1000000/60"
 
@@ -84,6 +85,19 @@ def installed(folder: Path, database_url: str, redis_url: str) -> Iterator[Insta
             "METRICS_TOKEN": "a token of the tests for scrapes",
         }
         yield Installation(folder, port, free_port(), f"http://127.0.0.1:{fakes_port}", settings)
+
+
+def serving(installation: Installation, stack: ExitStack, *ports: int) -> list[tuple[str, Running]]:
+    """A server at each port, all started at once; their addresses and processes."""
+    settings = {**installation.settings, "ALLOWED_ORIGINS": ORIGIN}
+    started = []
+    for port in ports:
+        arguments = ("--port", port, "--grpc-port", free_port(), "--workers", 1)
+        running = Running(installation.folder / f"serve-{port}.log", "serve", *arguments, settings=settings)
+        started.append((f"http://127.0.0.1:{port}", stack.enter_context(running)))
+    for url, running in started:
+        running.wait_until(lambda url=url: is_ready(url))  # type: ignore[misc]
+    return started
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
