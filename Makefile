@@ -5,6 +5,8 @@
 BIN := .venv/bin
 INSTALLED := .venv/installed
 TESTABLE := .venv/testable
+# Modules are compiled once, not by every process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 # What pytest is told besides: `make test ARGS="-k webhook"`.
 ARGS ?=
 

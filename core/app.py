@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -79,6 +80,8 @@ DROPPED_ROWS = 20_000
 
 # How soon a call's deadline is noticed.
 CALLS_SECONDS = 1.0
+# How long a start waits to hear of other processes' changes; longer only when Redis is away.
+HEARING_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,10 @@ class Core:
         await self.resources.outbox.start()
         await self.resources.connections.start()
         self.resources.renderer.warm()
+        # The doors come next, and building them keeps this process too busy to hear Redis in time.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEARING_SECONDS):
+                await self.resources.invalidations.wait_hearing()
         sweeps = {
             "expiry of payments": self._expire_payments,
             "completing of refunds": self._complete_refunds,

@@ -19,8 +19,9 @@ from telemetry.figures import CALL_SECONDS, Figure, Histogram, Spread
 
 log = logging.getLogger("skillforge.calls")
 
-# A call that took longer is told of, also when it succeeded.
+# A call that took longer is told of, also when it succeeded; but of a method one a second is enough when all are slow.
 SLOW_SECONDS = 2.0
+_PAUSE_SECONDS = 1.0
 _CALLS = "Calls that ended, by method, door and code."
 _SECONDS = "How long calls took, lasting streams aside."
 _RUNNING = "Calls in work now."
@@ -75,6 +76,7 @@ class CountedClient:
         self._call = client.call
         self._stream = client.stream
         self._counts = counts
+        self._tell_from: dict[Method, float] = {}
 
     async def call(self, method: Method, request: Message, metadata: Mapping[str, str], timeout: float | None) -> Reply:
         """Call a unary method."""
@@ -93,7 +95,8 @@ class CountedClient:
             # What `observe` does: here a call of a function would be a fifth of the whole.
             histogram.counts[bisect_left(CALL_SECONDS, seconds)] += 1
             histogram.sum += seconds
-            if seconds > SLOW_SECONDS:
+            if seconds > SLOW_SECONDS and began + seconds >= self._tell_from.get(method, 0.0):
+                self._tell_from[method] = began + seconds + _PAUSE_SECONDS
                 self._tell_slow(method, metadata, seconds)
 
     def stream(

@@ -7,8 +7,9 @@ test that needs them starts them.
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pymysql
@@ -17,7 +18,7 @@ import redis
 from hypothesis import settings
 from playwright.async_api import Browser
 
-from cli.servers import LocalServers, ServersError
+from cli.servers import LocalServers, ServersError, private_folder
 from core.redis import client
 from tests.support.browser import Visits, running_browser
 from tests.support.world import World, running_world
@@ -27,7 +28,11 @@ settings.register_profile("loaded", deadline=None)
 settings.load_profile("loaded")
 # Nor is Redis away when two cores are busy with six of its servers, a browser and a dozen processes.
 client.COMMAND_SECONDS = 2.0
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Run in the background of a script this process was told to ignore Ctrl-C, and so would be all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED = pytest.StashKey[LocalServers]()
+FAILED = pytest.StashKey[bool]()
 
 
 def new_servers() -> LocalServers:
@@ -55,6 +60,32 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     node.workerinput["servers"] = str(node.config.stash[SHARED].data_dir)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = report.failed or (call.when == "call" and item.stash[FAILED])
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Who failed may have left anything in what the module shares: its second try and the tests after it get it anew."""
+    if item.stash[FAILED]:
+        item.session._setupstate.teardown_exact(item.session)  # type: ignore[arg-type]  # all but what the session shares
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print why a test that was run once more failed the first time."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.write_sep("_", f"first try of {report.nodeid}", yellow=True)
+        report.toterminal(terminalreporter._tw)
+        for name, text in report.sections:
+            terminalreporter.write_sep("-", name)
+            terminalreporter.write_line(text)
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +116,18 @@ def own_servers() -> Iterator[LocalServers]:
         throw_away(own)
 
 
+@pytest.fixture
+def own_redis() -> Iterator[LocalServers]:
+    """A Redis for one test alone, without a MariaDB beside it."""
+    own = new_servers()
+    try:
+        private_folder(own.sockets)
+        own.start_redis()
+        yield own
+    finally:
+        throw_away(own)
+
+
 @pytest.fixture(scope="session")
 def worker_number(request: pytest.FixtureRequest) -> int:
     """0 for the first pytest worker or a run alone, 1 for the second, ..."""
@@ -108,7 +151,12 @@ def fresh_database(servers: LocalServers, name: str) -> str:
 @pytest.fixture(scope="session")
 def redis_url(servers: LocalServers, worker_number: int) -> str:
     """The address of an empty Redis database, this worker's alone."""
-    url = servers.redis_url(worker_number)
+    return fresh_redis(servers, worker_number)
+
+
+def fresh_redis(servers: LocalServers, number: int) -> str:
+    """The address of the Redis database `number`, empty now."""
+    url = servers.redis_url(number)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url

@@ -13,6 +13,7 @@ from core.payments.rules import EntryKind
 from skillforge.v1 import certificates_pb2, enrollments_pb2, quizzes_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
+_ENDED = int(enrollments_pb2.ENROLLMENT_STATUS_ENDED)
 _SUBMITTED = int(quizzes_pb2.ATTEMPT_STATUS_SUBMITTED)
 _VALID = int(certificates_pb2.CERTIFICATE_STATUS_VALID)
 # Money that came in and went back, as the ledger of payments names it.
@@ -27,13 +28,13 @@ _GRADES = f"quiz_percent = {QUIZ_PERCENT}, exam_percent = {EXAM_PERCENT}, exam_p
 # Counts
 
 
-async def add_counts(tx: Transaction, rows: Sequence[tuple[bytes, int, bytes, int]], slot: int) -> None:
+def add_counts(tx: Transaction, rows: Sequence[tuple[bytes, int, bytes, int]], slot: int) -> None:
     """Change counts (course, kind, item, by how much) in one of their slots."""
     sql = """
         INSERT INTO course_counts (course_id, kind, item, slot, value) VALUES (%s, %s, %s, %s, %s)
         ON DUPLICATE KEY UPDATE value = value + VALUES(value)
     """
-    await tx.insert_many(sql, [(course_id, kind, item, slot, by) for course_id, kind, item, by in rows])
+    tx.post_many(sql, [(course_id, kind, item, slot, by) for course_id, kind, item, by in rows])
 
 
 async def counts(db: Reader, course_id: bytes, since_day: int = 0) -> dict[int, dict[bytes, int]]:
@@ -153,19 +154,22 @@ async def numbers(tx: Transaction, pairs: Sequence[Pair]) -> dict[Pair, Numbers]
     return {(row[0], row[1]): Numbers(*row[2:]) for row in await tx.fetch_all(sql, (list(pairs),))}
 
 
-# The students of a course in the order of one index: entry time, id.
+# The students of a course in the order of their entry: time, id.
 Place = tuple[datetime, bytes]
 FIRST_PLACE: Place = (datetime(1970, 1, 1), bytes(16))
 
 
 async def students_after(db: Reader, course_id: bytes, after: Place, limit: int) -> list[Place]:
     """The next enrollments of a course, ended ones too."""
-    sql = """
-        SELECT create_time, student_id FROM enrollments
-        WHERE course_id = %s AND create_time >= %s AND (create_time > %s OR student_id > %s)
+    part = """
+        SELECT create_time, student_id FROM enrollments FORCE INDEX (enrollments_by_entry)
+        WHERE course_id = %s AND status = %s AND create_time >= %s AND (create_time > %s OR student_id > %s)
         ORDER BY create_time, student_id LIMIT %s
     """
-    return [(row[0], row[1]) for row in await db.fetch_all(sql, (course_id, after[0], *after, limit))]
+    sql = f"({part}) UNION ALL ({part}) ORDER BY create_time, student_id LIMIT %s"
+    # The index has the enrollments by status.
+    parts = [value for status in (_ACTIVE, _ENDED) for value in (course_id, status, after[0], *after, limit)]
+    return [(row[0], row[1]) for row in await db.fetch_all(sql, (*parts, limit))]
 
 
 # Recounts

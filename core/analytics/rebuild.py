@@ -121,8 +121,12 @@ class Rebuild:
                 key: by for key, by in wrong.items() if by and not (key[0] is Kind.DAY_ACTIVE and item_day(key[1]) < kept_since)
             }
             rows = [(course_id, int(kind), item, by) for (kind, item), by in sorted(found.items())]
+
+            async def correct(tx: Transaction) -> None:
+                queries.add_counts(tx, rows, 0)
+
             if rows:
-                await self._db.transact(lambda tx: queries.add_counts(tx, rows, 0))
+                await self._db.transact(correct)
         return found
 
     async def _truth(self, db: Reader, course_id: bytes, kept_since: int) -> Counter[Key]:

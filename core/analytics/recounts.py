@@ -70,7 +70,7 @@ async def _merge(tx: Transaction, days: range) -> int:
         merged: Counter[tuple[int, bytes]] = Counter()
         for kind, item, _, value in rows:
             merged[kind, item] += value
-        await queries.add_counts(tx, [(PLATFORM, kind, item, by) for (kind, item), by in sorted(merged.items())], 0)
+        queries.add_counts(tx, [(PLATFORM, kind, item, by) for (kind, item), by in sorted(merged.items())], 0)
         await queries.drop_counts(tx, PLATFORM, [(kind, item, slot) for kind, item, slot, _ in rows])
     return len(rows)
 

@@ -96,4 +96,4 @@ async def courses_moved(tx: Transaction, before: Sequence[int], after: Sequence[
 async def _write_counts(tx: Transaction, tally: Tally) -> None:
     rows = tally.rows()
     if rows:
-        await queries.add_counts(tx, rows, _slots.setdefault(tx, random.randrange(SLOTS)))
+        queries.add_counts(tx, rows, _slots.setdefault(tx, random.randrange(SLOTS)))

@@ -53,7 +53,7 @@ def graphemes(text: str) -> list[str]:
     """The parts a reader takes for single letters: a base with its marks, and what a joiner joins."""
     parts: list[str] = []
     for char in text:
-        if parts and (is_extending(char) or _joins(parts[-1])):
+        if parts and (is_extending(char) or (char != " " and _joins(parts[-1]))):
             parts[-1] += char
         else:
             parts.append(char)

@@ -206,7 +206,9 @@ async def fill_search(tx: Transaction, rows: Sequence[SearchRow]) -> None:
     kept = ", ".join(
         f"{column} = IF(format = VALUES(format), {column}, VALUES({column}))" for column in ("instructor", "content")
     )
-    await tx.insert_many(f"{_PUT_SEARCH} {kept}, format = VALUES(format)", rows)
+    # Row by row: MySQL leaves a row out of the full-text index when the statement that inserts it updates another one.
+    for row in rows:
+        await tx.execute(f"{_PUT_SEARCH} {kept}, format = VALUES(format)", row)
 
 
 async def put_search_instructor(tx: Transaction, instructor_id: bytes, terms: str) -> None:

@@ -31,19 +31,24 @@ _known: dict[bytes, Convert | None] = {}
 
 
 class Answer:
-    """The answer to one statement. Feed it bytes until `feed` says True, then read it.
+    """The answer to one statement. Feed it bytes until `feed` says True, then read it. `last` False: others' answers may follow,
+    and `rest` is what came of them.
 
     `count` is the number of rows returned, inserted or matched; `status` the server's status flags; `error` the
     server's error packet, if the answer is one. Raises InterfaceError when the bytes are no answer we know.
     """
 
-    __slots__ = ("_columns", "_converters", "_long", "_missing", "_parts", "_stage", "count", "error", "rows", "status")
+    __slots__ = (
+        "_columns", "_converters", "_last", "_long", "_missing", "_parts", "_stage", "count", "error", "rest", "rows", "status",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, *, last: bool = True) -> None:
         self.rows: list[tuple[Any, ...]] = []
         self.count = 0
         self.status = 0
         self.error: bytes | None = None
+        self.rest = b""
+        self._last = last
         self._stage = _HEAD
         self._columns = 0
         self._converters: list[Convert | None] = []
@@ -69,7 +74,9 @@ class Answer:
             position = end
             if self._take(data[start:end]):
                 if position != size:
-                    raise InterfaceError(0, "the server said more than it was asked")
+                    if self._last:
+                        raise InterfaceError(0, "the server said more than it was asked")
+                    self.rest = data[position:]
                 return True
         if position < size:
             self._parts.append(data[position:])

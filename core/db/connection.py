@@ -23,6 +23,8 @@ STATEMENT_SECONDS = 15
 LOCK_WAIT_SECONDS = 5
 IDLE_SECONDS = 28_800
 _READ_BYTES = 1 << 18
+# A statement of one packet; what is longer is cut, by the driver.
+_MAX_PACKET_BYTES = (1 << 24) - 2
 _SQL_MODE = (
     "STRICT_TRANS_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
@@ -35,6 +37,8 @@ _MYSQL_BOUND = "max_execution_time = %s"
 # The version, and what tells a server process from another that answers at the same address.
 _WHO = "SELECT VERSION(), CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir)"
 _ISOLATION = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+# The longest name of a span of statements that are sent together.
+_MAX_SUMMARY = 200
 # What a statement does, and the first table it names.
 _SUMMARY = re.compile(r"\s*(\w+)(?:.{0,2000}?\b(?:FROM|INTO|UPDATE)\s+(\w+))?", re.DOTALL | re.IGNORECASE)
 
@@ -49,7 +53,7 @@ class Wire(aiomysql.Connection):  # type: ignore[misc]
         )  # fmt: skip
         # An injected second statement must be an error.
         self.client_flag &= ~CLIENT.MULTI_STATEMENTS
-        # The flags of the server's last answer.
+        # The flags of the server's last answer that had any.
         self.server_status: int = 0
 
     @property
@@ -71,8 +75,37 @@ class Wire(aiomysql.Connection):  # type: ignore[misc]
                 raise OperationalError(CR.CR_SERVER_LOST, "the connection was lost during a statement")
             if answer.feed(data):
                 break
-        self.server_status = answer.status or self.server_status
+        self._note(answer)
         return answer
+
+    async def ask_all(self, statements: Sequence[bytes]) -> list[Answer]:
+        """Send statements together and read their answers, in order: one wait instead of many. Each is run, whatever became of
+        those before it. Raises OperationalError as `ask` does."""
+        if len(statements) == 1 or max(map(len, statements)) > _MAX_PACKET_BYTES:
+            return [await self.ask(statement) for statement in statements]
+        if not self.usable:
+            raise OperationalError(CR.CR_SERVER_GONE_ERROR, "the connection is closed")
+        self._write_bytes(b"".join([_packet(statement) for statement in statements]))
+        reader, rest, answers = self._reader, b"", list[Answer]()
+        for number in range(len(statements), 0, -1):
+            answer = Answer(last=number == 1)
+            while not rest or not answer.feed(rest):
+                rest = await reader.read(_READ_BYTES)
+                if not rest:
+                    raise OperationalError(CR.CR_SERVER_LOST, "the connection was lost during a statement")
+            rest = answer.rest
+            self._note(answer)
+            answers.append(answer)
+        return answers
+
+    def _note(self, answer: Answer) -> None:
+        if answer.error is None:  # errors carry no flags
+            self.server_status = answer.status
+
+
+def _packet(statement: bytes) -> bytes:
+    """A statement as the server takes it (COM_QUERY)."""
+    return (len(statement) + 1).to_bytes(3, "little") + bytes((0, COMMAND.COM_QUERY)) + statement
 
 
 class Connection:
@@ -97,15 +130,28 @@ class Connection:
         """Whether it can serve the next scope: open at both ends as far as this side knows, and in no transaction."""
         return bool(self.wire.usable) and not self.wire.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
 
+    @property
+    def autocommits(self) -> bool:
+        """Whether a statement commits by itself, or begins a transaction, as the server said last."""
+        return bool(self.wire.server_status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT)
+
     async def run(self, sql: str, params: Sequence[object] = ()) -> Answer:
         """Run one statement. Raises what `core.db.errors.translate` says.
 
         A statement that is interrupted, by cancellation or a lost answer, closes the connection.
         """
-        statement = bind(sql, params).encode("utf-8", "surrogateescape")
+        [answer] = await self.run_all((bind(sql, params),))
+        if answer.error is not None:
+            raise server_error(answer.error)
+        return answer
+
+    async def run_all(self, statements: Sequence[str]) -> list[Answer]:
+        """Run statements that are bound already, sent together. Each is run, and its answer may be an error; raises, as `run`,
+        what is no answer."""
+        encoded = [statement.encode("utf-8", "surrogateescape") for statement in statements]
         self.asked_at = self._clock()
         try:
-            answer: Answer = await self.wire.ask(statement)
+            return await self.wire.ask_all(encoded)
         except (MySQLError, OSError) as error:
             self.wire.close()
             raise translate(error) from error
@@ -115,9 +161,6 @@ class Connection:
             raise
         finally:
             self.asked_at = 0.0
-        if answer.error is not None:
-            raise _server_error(answer.error)
-        return answer
 
     @property
     def thread_id(self) -> int:
@@ -135,13 +178,16 @@ class TracedConnection(Connection):
 
     __slots__ = ()
 
-    async def run(self, sql: str, params: Sequence[object] = ()) -> Answer:
-        """Run one statement, as `Connection` does."""
+    async def run_all(self, statements: Sequence[str]) -> list[Answer]:
+        """Run statements, as `Connection` does; those that are sent together have one span."""
         spans = tracing.spans()
         if spans is None:
-            return await super().run(sql, params)
-        with spans.within(_summary(sql[:4000]), db_system_name="mysql"):
-            return await super().run(sql, params)
+            return await super().run_all(statements)
+        names = dict.fromkeys(_summary(statement[:4000]) for statement in statements)
+        if len(names) > 1:  # how a transaction begins tells nothing beside what it does
+            names.pop("SET", None)
+        with spans.within(", ".join(names)[:_MAX_SUMMARY], db_system_name="mysql"):
+            return await super().run_all(statements)
 
 
 @lru_cache(256)
@@ -150,7 +196,8 @@ def _summary(sql: str) -> str:
     return " ".join(filter(None, found.groups())) if found else "statement"
 
 
-def _server_error(packet: bytes) -> Exception:
+def server_error(packet: bytes) -> Exception:
+    """The error to raise for the server's error packet."""
     try:
         raise_mysql_exception(packet)
     except MySQLError as error:

@@ -6,12 +6,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from core.db.answer import Answer
-from core.db.connection import Connection, open_connection
-from core.db.errors import RetryScope, overloaded
-from core.db.literals import bind_rows
+from core.db.connection import Connection, open_connection, server_error
+from core.db.errors import DuplicateKey, MissingParent, RetryScope, overloaded
+from core.db.literals import bind, bind_rows
 from core.db.pool import Pool, PoolState
 from core.db.url import parse_url
 from core.errors import DomainError
@@ -38,11 +38,23 @@ class Reader(Protocol):
         """All rows."""
 
 
+class Posted(NamedTuple):
+    """A statement that is sent with the next one, and how many rows it must match (None: any number)."""
+
+    statement: str
+    rows: int | None = None
+
+
+_BEGIN = Posted("SET autocommit = 0")
+_AUTOCOMMIT = "SET autocommit = 1"
+
+
 class Transaction:
     """The inside of a transaction scope. Made by `Database.transact` only."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._posted: list[Posted] = []
         self.hooks: list[Hook] = []
         # An error after which the transaction is no more, whatever the work makes of it.
         self._lost: Exception | None = None
@@ -67,6 +79,16 @@ class Transaction:
             count += (await self.run(statement, ())).count
         return count
 
+    def post(self, sql: str, params: Sequence[object] = (), *, rows: int | None = None) -> None:
+        """Run a write whose answer nobody waits for: it is sent with the next statement that somebody waits for, or before the
+        commit. When another transaction was before it (a key is taken, a parent gone, or it matches other than `rows` rows),
+        the whole scope runs again."""
+        self._posted.append(Posted(bind(sql, params), rows))
+
+    def post_many(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        """`insert_many`, but sent as by `post`."""
+        self._posted += map(Posted, bind_rows(sql, rows, MAX_STATEMENT_CHARACTERS))
+
     def after_commit(self, hook: Hook) -> None:
         """Run `hook` after the commit, in order of registration; its failure is logged and harms nobody.
 
@@ -77,25 +99,59 @@ class Transaction:
 
     async def run(self, sql: str, params: Sequence[object]) -> Answer:
         """For `Database` alone."""
+        statement = bind(sql, params)
+        if self._posted and self._posted[0] is _BEGIN and (len(self._posted) > 1 or not statement.lstrip().startswith("SELECT")):
+            # Nothing is written before it is sure that it does not commit by itself.
+            await self._send([self._posted.pop(0).statement])
+        posted, self._posted = self._posted, []
+        *answers, answer = await self._send([*(post.statement for post in posted), statement])
+        self._check(posted, answers)
+        if answer.error is not None:
+            error = server_error(answer.error)
+            if isinstance(error, RetryScope):
+                self._lost = error
+            raise error
+        return answer
+
+    def begin(self) -> None:
+        """For `Database` alone."""
+        # Statements are sent behind others whose answers are not there yet. Should one of those end the transaction, as a
+        # deadlock does, what follows must be in a new one, which nobody commits: BEGIN would leave it to commit by itself.
+        if self._connection.autocommits:
+            self._posted.append(_BEGIN)
+
+    async def commit(self) -> None:
+        """For `Database` alone, behind `flush`."""
+        if not self._posted:  # something was sent
+            await self.run("COMMIT", ())
+
+    async def flush(self) -> None:
+        """For `Database` alone: send what was posted, if more than the beginning was."""
+        if self._posted and self._posted[-1] is not _BEGIN:
+            if self._posted[0] is _BEGIN:
+                await self._send([self._posted.pop(0).statement])
+            posted, self._posted = self._posted, []
+            self._check(posted, await self._send([post.statement for post in posted]))
+
+    async def _send(self, statements: Sequence[str]) -> list[Answer]:
         if self._lost is not None:
             raise self._lost
         try:
-            return await self._connection.run(sql, params)
-        except RetryScope as error:
-            self._lost = error
-            raise
+            return await self._connection.run_all(statements)
         except Exception as error:
             if not self._connection.wire.usable:
                 self._lost = error
             raise
 
-    async def begin(self) -> None:
-        """For `Database` alone."""
-        await self.run("BEGIN", ())
-
-    async def commit(self) -> None:
-        """For `Database` alone."""
-        await self.run("COMMIT", ())
+    def _check(self, posted: Sequence[Posted], answers: Sequence[Answer]) -> None:
+        for post, answer in zip(posted, answers, strict=True):
+            error = server_error(answer.error) if answer.error is not None else None
+            if isinstance(error, DuplicateKey | MissingParent) or (error is None and post.rows not in (None, answer.count)):
+                error = RetryScope("another transaction was before this one")
+            if error is not None:
+                # What came behind it was run all the same.
+                self._lost = error
+                raise error
 
 
 class Database:
@@ -151,7 +207,9 @@ class Database:
         pool = self._pool
         connection = pool.take_idle() or await pool.take()
         try:
-            return await connection.run(sql, params)
+            if connection.autocommits:
+                return await connection.run(sql, params)
+            return await _run_alone(connection, bind(sql, params))
         except RetryScope:
             pass
         finally:
@@ -163,8 +221,9 @@ class Database:
         connection = self._pool.take_idle() or await self._pool.take()
         tx = Transaction(connection)
         try:
-            await tx.begin()
+            tx.begin()
             result = await work(tx)
+            await tx.flush()
             if not tx.hooks:
                 await tx.commit()
         except asyncio.CancelledError:
@@ -216,6 +275,15 @@ class Database:
         self._endings.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("a transaction ended with %r", task.exception())
+
+
+async def _run_alone(connection: Connection, statement: str) -> Answer:
+    """Run a statement that commits by itself on a connection whose statements do not yet."""
+    switched, answer = await connection.run_all((_AUTOCOMMIT, statement))
+    for each in (switched, answer):
+        if each.error is not None:
+            raise server_error(each.error)
+    return answer
 
 
 async def _with_retries(scope: Callable[[], Awaitable[T]]) -> T:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pymysql.converters import escape_float, escape_string
@@ -92,6 +93,7 @@ def bind_rows(sql: str, rows: Iterable[Sequence[object]], max_characters: int) -
         yield head + ",".join(chunk) + tail
 
 
+@lru_cache(512)
 def _row_template(sql: str) -> tuple[int, int]:
     """Where the row after VALUES begins and ends."""
     found = _VALUES.search(sql)

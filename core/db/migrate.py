@@ -37,6 +37,8 @@ APPLY_WAIT_SECONDS = 600.0
 _POLL_SECONDS = 0.05
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _UNKNOWN_DATABASE = 1049
+# In a file that was changed without changing what it does: its checksum before.
+_FORMER = re.compile(r"^-- formerly ([0-9a-f]{64}):", re.MULTILINE)
 # Errors that say "this DDL is done already": table, column or key exists, or what is to be dropped does not.
 _DONE_ALREADY = frozenset({1050, 1060, 1061, 1091, 1051, 1826})
 
@@ -47,11 +49,12 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file."""
+    """One numbered file. `former`: checksums of the same migration in other words."""
 
     version: int
     name: str
     checksum: str
+    former: frozenset[str]
     statements: tuple[str, ...]
 
 
@@ -67,7 +70,8 @@ def load(folder: Path = FOLDER) -> list[Migration]:
         if version in found:
             raise MigrationError(f"{path.name}: the number {version} is taken by {found[version].name}")
         checksum = hashlib.sha256(text.encode()).hexdigest()
-        found[version] = Migration(version, path.stem, checksum, tuple(split_statements(text)))
+        former = frozenset(_FORMER.findall(text))
+        found[version] = Migration(version, path.stem, checksum, former, tuple(split_statements(text)))
     return list(found.values())
 
 
@@ -201,7 +205,7 @@ async def _run_one(connection: Connection, statement: str, *, resumed: bool) -> 
 
 
 def _check_unchanged(migration: Migration, row: table.MigrationRow) -> None:
-    if row.checksum != migration.checksum:
+    if row.checksum != migration.checksum and row.checksum not in migration.former:
         raise MigrationError(
             f"{migration.name}.sql was changed after it was applied. Put it back as it was, and write the change as a new file."
         )

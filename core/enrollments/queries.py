@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from core.db import Reader, Transaction
-from core.enrollments.rules import Grant, Pair
+from core.enrollments.rules import Grant, Pair, Sight
 from skillforge.v1 import courses_pb2, enrollments_pb2, identity_pb2
 
 _ACTIVE = int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE)
@@ -94,8 +94,18 @@ async def list_of_student(db: Reader, student_id: bytes, after: After, limit: in
 async def list_of_course(db: Reader, course_id: bytes, after: After, limit: int) -> list[StudentRow]:
     """A course's students, newest first."""
     where, params = _keyset("e.student_id", after)
-    sql = f"{_SELECT_STUDENTS} WHERE e.course_id = %s {where} ORDER BY e.create_time DESC, e.student_id DESC LIMIT %s"
-    return [StudentRow(*row) for row in await db.fetch_all(sql, (course_id, *params, limit))]
+    # The index has the enrollments by status.
+    part = f"""
+        SELECT e.student_id, e.course_id FROM enrollments e FORCE INDEX (enrollments_by_entry)
+        WHERE e.course_id = %s AND e.status = %s {where} ORDER BY e.create_time DESC, e.student_id DESC LIMIT %s
+    """
+    sql = f"""
+        {_SELECT_STUDENTS} JOIN (({part}) UNION ALL ({part})) page
+          ON page.student_id = e.student_id AND page.course_id = e.course_id
+        ORDER BY e.create_time DESC, e.student_id DESC LIMIT %s
+    """
+    parts = [value for status in (_ACTIVE, _ENDED) for value in (course_id, status, *params, limit)]
+    return [StudentRow(*row) for row in await db.fetch_all(sql, (*parts, limit))]
 
 
 def _keyset(column: str, after: After) -> tuple[str, tuple[object, ...]]:
@@ -112,8 +122,8 @@ async def is_student(db: Reader, user_id: bytes) -> bool:
     return await db.fetch_one(sql, params) is not None
 
 
-# Granting and ending. A course's row is written before its enrollments are inserted: the foreign key would take a
-# shared lock on it first, and two who then both want to write it would wait for each other.
+# Granting and ending. Writes are posted; where another transaction was before this one, all of it runs again. A course's row is
+# the last that is written, for whoever else grants access to the course waits for it until the end.
 
 
 async def lock_standing(tx: Transaction, pairs: Sequence[Pair]) -> dict[Pair, bool]:
@@ -131,51 +141,56 @@ async def hold_enterable(tx: Transaction, course_id: bytes, *, any_price: bool) 
     return await tx.execute(sql, (course_id, _PUBLISHED, any_price)) == 1
 
 
-async def raise_count(tx: Transaction, course_ids: Sequence[bytes], by: int) -> None:
-    """Count so many more active enrollments (fewer: negative) in each course."""
-    # Reading all courses, where there are few, would wait for every course that another transaction holds.
-    sql = "UPDATE courses FORCE INDEX (PRIMARY) SET enrollment_count = GREATEST(0, enrollment_count + %s) WHERE id IN %s"
-    await tx.execute(sql, (by, list(course_ids)))
+async def sight(tx: Transaction, pair: Pair) -> Sight | None:
+    """What is seen of a student and a course, which are not locked; None: one of them is not there."""
+    sql = """
+        SELECT e.status = %s, u.display_name, c.title, c.lecture_count FROM users u STRAIGHT_JOIN courses c
+        LEFT JOIN enrollments e ON e.student_id = u.id AND e.course_id = c.id WHERE u.id = %s AND c.id = %s
+    """
+    row = await tx.fetch_one(sql, (_ACTIVE, *pair))
+    return Sight(*row) if row else None
 
 
-async def hold_names(tx: Transaction, student_ids: Sequence[bytes]) -> dict[bytes, str]:
-    """The names of these accounts, which do not change until the end: enrollments hold them too."""
-    sql = "SELECT id, display_name FROM users WHERE id IN %s LOCK IN SHARE MODE"
-    return {row[0]: row[1] for row in await tx.fetch_all(sql, (list(student_ids),))}
+def raise_counts(tx: Transaction, rises: Mapping[int, Sequence[bytes]]) -> None:
+    """Count so many more active enrollments (fewer: negative) in each course: all in one statement, which takes the rows in the
+    order of their ids."""
+    course_ids = [course_id for group in rises.values() for course_id in group]
+    if course_ids:
+        cases = [value for rise, group in rises.items() for value in (list(group), rise)]
+        # Reading all courses, where there are few, would wait for every course that another transaction holds.
+        sql = f"""
+            UPDATE courses FORCE INDEX (PRIMARY)
+            SET enrollment_count = GREATEST(0, enrollment_count + CASE {"WHEN id IN %s THEN %s " * len(rises)}END)
+            WHERE id IN %s
+        """
+        tx.post(sql, (*cases, sorted(course_ids)))
 
 
-async def insert_active(tx: Transaction, pairs: Sequence[Pair], names: Mapping[bytes, str], now: datetime) -> None:
-    """New active enrollments, with the students' names. Raises DuplicateKey when one is there already."""
+def insert_active(tx: Transaction, sights: Mapping[Pair, Sight], now: datetime) -> None:
+    """New active enrollments, with the students' names, which a foreign key compares with those of now."""
     sql = "INSERT INTO enrollments (student_id, course_id, status, create_time, student_name) VALUES (%s, %s, %s, %s, %s)"
-    await tx.insert_many(sql, [(*pair, _ACTIVE, now, names.get(pair[0], "")) for pair in pairs])
+    tx.post_many(sql, [(*pair, _ACTIVE, now, sight.student_name) for pair, sight in sights.items()])
 
 
-async def new_enrollments(tx: Transaction, pairs: Sequence[Pair], now: datetime) -> list[EnrollmentRow]:
-    """`enrollments` of pairs that the transaction has just enrolled for the first time: nothing is complete in them."""
-    sql = "SELECT id, title, lecture_count FROM courses FORCE INDEX (PRIMARY) WHERE id IN %s"
-    courses = {row[0]: row[1:] for row in await tx.fetch_all(sql, (sorted({course_id for _, course_id in pairs}),))}
-    found = []
-    for student_id, course_id in pairs:
-        title, lecture_count = courses[course_id]
-        found.append(
-            EnrollmentRow(course_id, title, student_id, enrollments_pb2.ENROLLMENT_STATUS_ACTIVE, 0, lecture_count, now, None)
-        )
-    return found
+def new_enrollment(pair: Pair, sight: Sight, now: datetime) -> EnrollmentRow:
+    """The row of a pair that is being enrolled for the first time: nothing is complete in it."""
+    status = enrollments_pb2.ENROLLMENT_STATUS_ACTIVE
+    return EnrollmentRow(pair[1], sight.course_title, pair[0], status, 0, sight.lecture_count, now, None)
 
 
-async def reopen(tx: Transaction, pairs: Sequence[Pair]) -> int:
-    """Make ended enrollments active; how many were ended."""
+def reopen(tx: Transaction, pairs: Sequence[Pair]) -> None:
+    """Make ended enrollments active."""
     sql = "UPDATE enrollments FORCE INDEX (PRIMARY) SET status = %s WHERE (student_id, course_id) IN %s AND status = %s"
-    return await tx.execute(sql, (_ACTIVE, list(pairs), _ENDED))
+    tx.post(sql, (_ACTIVE, list(pairs), _ENDED), rows=len(pairs))
 
 
-async def put_entitlements(tx: Transaction, grants: Sequence[Grant], now: datetime) -> None:
+def put_entitlements(tx: Transaction, grants: Sequence[Grant], now: datetime) -> None:
     """Add reasons for access; one that had ended counts again."""
     sql = """
         INSERT INTO entitlements (student_id, course_id, source_kind, source_id, grant_time) VALUES (%s, %s, %s, %s, %s)
         ON DUPLICATE KEY UPDATE grant_time = IF(end_time IS NULL, grant_time, VALUES(grant_time)), end_time = NULL
     """
-    await tx.insert_many(sql, [(*grant, now) for grant in sorted(grants)])
+    tx.post_many(sql, [(*grant, now) for grant in sorted(grants)])
 
 
 async def end_entitlement(tx: Transaction, grant: Grant, now: datetime) -> bool:

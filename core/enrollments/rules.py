@@ -26,9 +26,19 @@ class Grant(NamedTuple):
         return self.student_id, self.course_id
 
 
+class Sight(NamedTuple):
+    """What was seen of a student and a course, and may have changed since: whether there is an enrollment that is active (None:
+    there is none), the student's name, the course's title and number of lectures."""
+
+    active: bool | None
+    student_name: str
+    course_title: str
+    lecture_count: int
+
+
 class Plan(NamedTuple):
-    """What grants change: pairs to enroll for the first time, ended ones to open again, and by how many each
-    course's count rises."""
+    """What grants change: pairs to enroll for the first time, ended ones to open again, and the courses by how many more active
+    enrollments they have."""
 
     new: list[Pair]
     ended: list[Pair]

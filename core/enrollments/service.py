@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -13,11 +13,10 @@ from core.audit.record import record
 from core.call import Call
 from core.courses.access import is_owner
 from core.courses.catalog import CourseCatalog, Outline, load_outline
-from core.db import Database, DuplicateKey, Transaction
-from core.db.errors import RetryScope
+from core.db import Database, MissingParent, Transaction
 from core.enrollments import messages, queries
 from core.enrollments.access import require_open
-from core.enrollments.rules import FREE, GRANT, Grant, Pair, plan_grants
+from core.enrollments.rules import FREE, GRANT, Grant, Pair, Sight, plan_grants
 from core.errors import Conflict, FailedPrecondition, InvalidArgument, NotAllowed, missing
 from core.ids import to_bytes, to_text
 from core.outbox import News, Outbox
@@ -105,30 +104,31 @@ class EnrollmentsService:
         return opened
 
     async def grant_all(
-        self, tx: Transaction, grants: Sequence[Grant], now: datetime, tally: Tally, news: list[News]
+        self,
+        tx: Transaction,
+        grants: Sequence[Grant],
+        now: datetime,
+        tally: Tally,
+        news: list[News],
+        sights: Mapping[Pair, Sight] | None = None,
     ) -> set[Pair]:
-        """`grant_many` for who writes the tally and the news."""
+        """`grant_many` for who writes the tally and the news. `sights`: what the transaction has seen already."""
         if not grants:
             return set()
         wanted = list(dict.fromkeys(grants))
-        standing = await queries.lock_standing(tx, sorted({grant.pair for grant in wanted}))
-        plan = plan_grants(wanted, standing)
-        for rise, course_ids in plan.rises.items():
-            await queries.raise_count(tx, course_ids, rise)
-        if plan.new:
-            names = await queries.hold_names(tx, sorted({student_id for student_id, _ in plan.new}))
-            try:
-                await queries.insert_active(tx, plan.new, names, now)
-            except DuplicateKey as error:
-                raise RetryScope("another transaction enrolled the student meanwhile") from error
-        if plan.ended and await queries.reopen(tx, plan.ended) != len(plan.ended):
-            raise RetryScope("another transaction opened the enrollment meanwhile")
-        await queries.put_entitlements(tx, wanted, now)
-        if plan.new:
-            _tell(await queries.new_enrollments(tx, plan.new, now), news)
+        seen = {grant.pair: (sights or {}).get(grant.pair) or await _sight(tx, grant.pair) for grant in wanted}
+        # An enrollment there is is locked. Where none was seen, the key says so if there is one all the same.
+        there = sorted(pair for pair, sight in seen.items() if sight.active is not None)
+        plan = plan_grants(wanted, await queries.lock_standing(tx, there) if there else {})
+        queries.insert_active(tx, {pair: seen[pair] for pair in plan.new}, now)
+        if plan.ended:
+            queries.reopen(tx, plan.ended)
+        queries.put_entitlements(tx, wanted, now)
+        _tell((queries.new_enrollment(pair, seen[pair], now) for pair in plan.new), news)
         if plan.ended:
             _tell(await queries.enrollments(tx, plan.ended), news)
         await rollups.opened(tx, plan.new, plan.ended, tally, now)
+        queries.raise_counts(tx, plan.rises)
         return {*plan.new, *plan.ended}
 
     async def revoke(
@@ -154,7 +154,7 @@ class EnrollmentsService:
     async def _end_unentitled(self, tx: Transaction, pair: Pair, tally: Tally) -> bool:
         if await queries.has_entitlement(tx, pair) or not await queries.end_enrollment(tx, pair):
             return False
-        await queries.raise_count(tx, [pair[1]], -1)
+        queries.raise_counts(tx, {-1: [pair[1]]})
         await rollups.ended(tx, pair, tally)
         if self.on_ended is not None:
             tx.after_commit(partial(self.on_ended, pair[0]))
@@ -178,6 +178,13 @@ class EnrollmentsService:
         opened = await self.grant(tx, *pair, GRANT if admin else FREE, pair[1], call.now)
         await record(tx, call, "course", to_text(pair[1]), after={"studentId": to_text(pair[0]), "opened": opened})
         return opened
+
+
+async def _sight(tx: Transaction, pair: Pair) -> Sight:
+    sight = await queries.sight(tx, pair)
+    if sight is None:
+        raise MissingParent("the student or the course is not there")
+    return sight
 
 
 def _tell(rows: Iterable[queries.EnrollmentRow], news: list[News]) -> None:

@@ -33,8 +33,11 @@ class Publishing:
         self._redis = redis
         self._publish_script = redis.script("publish_events")
 
-    async def publish(self, rows: Sequence[Row], done: list[Row]) -> Exception | None:
-        """Publish rows, each user's in order; those that are published whole are added to `done`. The first failure, if any."""
+    async def publish(self, rows: Sequence[Row], done: list[Row], refused: dict[bytes, Exception]) -> Exception | None:
+        """Publish rows, each user's in order; those that are published whole are added to `done`, and to `refused` the users
+        whose logs take nothing: of a row of several users nothing but theirs is left then, unless the answer is another failure
+        than a refusal. The first failure, if any.
+        """
         # One script may touch the users of one partition of a Cluster, and all where there is none.
         partitions: dict[str, list[_Part]] = {}
         left: dict[bytes, int] = {}
@@ -53,15 +56,12 @@ class Publishing:
         gate = asyncio.Semaphore(_MAX_SCRIPTS_AT_ONCE)
 
         async def publish_partition(parts: Iterable[_Part]) -> None:
-            refused: dict[bytes, Exception] = {}
             for some in _scripts(parts):
                 async with gate:
                     published(await self._run(some, refused))
-            if refused:
-                raise next(iter(refused.values()))
 
         results = await asyncio.gather(*map(publish_partition, partitions.values()), return_exceptions=True)
-        return next((result for result in results if isinstance(result, Exception)), None)
+        return next((result for result in (*results, *refused.values()) if isinstance(result, Exception)), None)
 
     def _parts(self, row: Row) -> dict[str, _Part]:
         """A row's parts by partition."""

@@ -1,8 +1,8 @@
 """The outbox: events are committed with the change they tell of, then published in order, each user's apart.
 
-What a transaction tells a user at once is one row. Events that need no order share rows, whoever they are for: nobody waits for
-those, and they are deleted behind the next ones' back. Delivery is at least once with stable ids, and the publishing script
-takes each row once, so a relay that died between publishing and deleting does no harm.
+What a transaction tells a user, or many users at once, is one row. Rows of events that need no order have a user that is nobody:
+no row waits for those, and they are deleted behind the next ones' back. Delivery is at least once with stable ids, and the
+publishing script takes each row once, so a relay that died between publishing and deleting does no harm.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TypeAlias
 
 from google.protobuf.message import Message
+from redis.exceptions import ResponseError
 
 from core.db import Database, Transaction
 from core.errors import DomainError
 from core.ids import new_id
 from core.outbox import queries
 from core.outbox.publishing import Publishing
-from core.outbox.rows import Row, make_rows, make_shared_rows
+from core.outbox.rows import SEVERAL, Row, make_ordered_rows, make_rows, make_shared_rows, ready
 from core.redis import Redis, RedisAway
 from core.redis.event_log import LogEvent
 
@@ -66,8 +67,8 @@ class Outbox:
         await self.add_many(tx, [(user_id, topic, message)])
 
     async def add_many(self, tx: Transaction, news: Sequence[News]) -> None:
-        """`add` for many at once, in one statement."""
-        await self._insert(tx, make_rows(_events(news)))
+        """`add` for many at once; what many users are told is one row, for as long as it fits."""
+        await self._insert(tx, make_ordered_rows(_events(news)))
 
     async def add_together(self, tx: Transaction, news: Sequence[News]) -> None:
         """`add_many` of events that order themselves, such as numbered messages: they wait for none, and share rows."""
@@ -97,7 +98,7 @@ class Outbox:
 
     async def _insert(self, tx: Transaction, rows: Sequence[Row]) -> None:
         if rows:
-            await queries.insert(tx, rows)
+            queries.insert(tx, rows)
             tx.after_commit(partial(self._committed, rows))
 
     async def _committed(self, rows: Sequence[Row]) -> None:
@@ -152,12 +153,16 @@ class Outbox:
         """Publish claimed rows, and say whether any was; those that are not, for whatever reason, are free for anybody again."""
         done: list[Row] = []
         try:
-            ordered = [row for row in rows if not row.users]
+            ordered = [row for row in rows if row.ordered]
             waiting = await queries.users_with_earlier(self._db, ordered) if ordered else set()
-            failure = await self._publishing.publish([row for row in rows if row.user_id not in waiting], done)
-            if alone := [row for row in done if not row.users]:
-                await queries.delete(self._db, alone)
-            self._delete_soon([row for row in done if row.users])
+            refused: dict[bytes, Exception] = {}
+            tried = ready(rows, waiting)
+            failure = await self._publishing.publish(tried, done, refused)
+            if in_order := [row for row in done if row.ordered]:
+                await queries.delete(self._db, in_order)
+            self._delete_soon([row for row in done if not row.ordered])
+            if isinstance(failure, ResponseError):
+                await self._split(tried, done, refused)
             if failure is not None:
                 raise failure
             return bool(done)
@@ -167,6 +172,14 @@ class Outbox:
             if left:
                 self._poll_at = min(self._poll_at, _now() + _AGAIN_SECONDS)
                 await self._release(left)
+
+    async def _split(self, tried: Sequence[Row], done: Sequence[Row], refused: Collection[bytes]) -> None:
+        """Cut what is left of rows of several users to those whose logs refused it, so that nobody else waits for it."""
+        published = {row.id for row in done}
+        for row in tried:
+            if row.user_id == SEVERAL and row.id not in published:
+                parts = make_rows(item for item in zip(row.users, row.events, strict=True) if item[0] in refused)
+                await self._db.transact(partial(queries.split, row=row, parts=parts))
 
     async def _release(self, rows: Sequence[Row]) -> None:
         try:

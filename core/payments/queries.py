@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from core.db import Database, Reader, Transaction
+from core.enrollments.rules import Pair, Sight
 from core.payments.events import PaymentEvent
 from core.payments.rules import EXPIRED, PENDING, Due, EntryKind, Outcome, RefundState, State, Status
+from skillforge.v1 import enrollments_pb2
 
 
 class PaymentRow(NamedTuple):
@@ -157,12 +159,32 @@ async def overdue(db: Reader, now: datetime, limit: int) -> list[PaymentRow]:
 
 
 # Settling events. The locks only spare work: what decides is the events' key, the ledger's, and the count of the rows moved.
+# Writes are posted; where another transaction was before this one, all of it runs again.
 
 
-async def lock_payments(tx: Transaction, payment_ids: Sequence[bytes]) -> dict[bytes, PaymentRow]:
-    """These payments; none of them changes until the end."""
-    rows = await tx.fetch_all(f"{_SELECT} WHERE id IN %s ORDER BY id FOR UPDATE", (payment_ids,))
-    return {row[0]: PaymentRow(*row) for row in rows}
+class Locked(NamedTuple):
+    """Payments by their ids, none of which changes until the end, and what was seen of the students and courses."""
+
+    payments: dict[bytes, PaymentRow]
+    sights: dict[Pair, Sight]
+
+
+async def lock_payments(tx: Transaction, payment_ids: Sequence[bytes]) -> Locked:
+    """Lock these payments, and look at the students and courses, which are not locked."""
+    sql = f"""
+        SELECT {_COLUMNS},
+          (SELECT e.status = %s FROM enrollments e WHERE e.student_id = p.student_id AND e.course_id = p.course_id),
+          (SELECT u.display_name FROM users u WHERE u.id = p.student_id),
+          (SELECT c.title FROM courses c WHERE c.id = p.course_id),
+          (SELECT c.lecture_count FROM courses c WHERE c.id = p.course_id)
+        FROM payments p WHERE id IN %s ORDER BY id FOR UPDATE
+    """
+    locked = Locked({}, {})
+    for row in await tx.fetch_all(sql, (int(enrollments_pb2.ENROLLMENT_STATUS_ACTIVE), payment_ids)):
+        payment = PaymentRow(*row[:-4])
+        locked.payments[payment.payment_id] = payment
+        locked.sights[payment.student_id, payment.course_id] = Sight(*row[-4:])
+    return locked
 
 
 async def known_events(tx: Transaction, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -171,14 +193,14 @@ async def known_events(tx: Transaction, keys: Sequence[tuple[str, str]]) -> set[
     return {(row[0], row[1]) for row in rows}
 
 
-async def insert_events(tx: Transaction, rows: Sequence[EventRow], now: datetime) -> None:
-    """Remember events. Raises DuplicateKey, and remembers none, when one of them is remembered already."""
+def insert_events(tx: Transaction, rows: Sequence[EventRow], now: datetime) -> None:
+    """Remember events."""
     sql = """
         INSERT INTO payment_events
           (provider, event_id, payment_id, type, amount_minor, currency, event_time, receive_time, outcome)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
     """
-    await tx.insert_many(
+    tx.post_many(
         sql,
         [
             (
@@ -190,8 +212,8 @@ async def insert_events(tx: Transaction, rows: Sequence[EventRow], now: datetime
     )  # fmt: skip
 
 
-async def move(tx: Transaction, payment_ids: Sequence[bytes], before: State, after: State, now: datetime, *, pays: bool) -> int:
-    """Bring payments from one state into another, which `pays` them or not; how many were in it."""
+def move(tx: Transaction, payment_ids: Sequence[bytes], before: State, after: State, now: datetime, *, pays: bool) -> None:
+    """Bring payments from one state into another, which `pays` them or not."""
     sql = """
         UPDATE payments SET status = %s, refunded_minor = %s, reserved_minor = %s, found_minor = %s, open_slot = %s,
           update_time = %s, pay_time = IF(%s, %s, pay_time)
@@ -199,19 +221,19 @@ async def move(tx: Transaction, payment_ids: Sequence[bytes], before: State, aft
     """
     slot = 1 if after.status == PENDING else None
     params = (int(after.status), *after[1:], slot, now, pays, now, payment_ids, int(before.status), *before[1:])
-    return await tx.execute(sql, params)
+    tx.post(sql, params, rows=len(payment_ids))
 
 
 # The ledger, and the orders of refunds. A payment's row is locked by whoever adds to its ledger.
 
 
-async def add_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
-    """Add to the ledger. Raises DuplicateKey when that happened to the payment or refund before."""
+def add_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Add to the ledger."""
     sql = """
         INSERT INTO payment_ledger (payment_id, refund_id, kind, course_id, amount_minor, currency, entry_time)
         VALUES (%s, %s, %s, %s, %s, %s, %s)
     """
-    await tx.insert_many(sql, [(entry.payment_id, entry.refund_id, int(entry.kind), *entry[3:]) for entry in sorted(entries)])
+    tx.post_many(sql, [(entry.payment_id, entry.refund_id, int(entry.kind), *entry[3:]) for entry in sorted(entries)])
 
 
 async def refunds(db: Reader, payment_ids: Iterable[bytes]) -> dict[bytes, list[RefundRow]]:
@@ -272,9 +294,9 @@ async def postpone_order(db: Database, refund_id: bytes, until: datetime) -> Non
     await db.execute(sql, (until, refund_id))
 
 
-async def close_orders(tx: Transaction, refund_ids: Sequence[bytes]) -> None:
+def close_orders(tx: Transaction, refund_ids: Sequence[bytes]) -> None:
     """Ask about these no more: they are settled."""
-    await tx.execute("UPDATE refund_orders SET try_time = NULL WHERE refund_id IN %s", (refund_ids,))
+    tx.post("UPDATE refund_orders SET try_time = NULL WHERE refund_id IN %s", (refund_ids,))
 
 
 async def note_failure(db: Database, refund_id: bytes, failure: str) -> None:

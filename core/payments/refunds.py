@@ -86,7 +86,8 @@ class Refunds:
         return sum(await asyncio.gather(*(ask(order) for order in await queries.orders_to_try(self._db, now, limit))))
 
     async def _order(self, tx: Transaction, call: Call, request: payments_pb2.RefundPaymentRequest, refund_id: bytes) -> OrderRow:
-        row = (await queries.lock_payments(tx, [to_bytes(request.payment_id)])).get(to_bytes(request.payment_id))
+        locked = await queries.lock_payments(tx, [to_bytes(request.payment_id)])
+        row = locked.payments.get(to_bytes(request.payment_id))
         if row is None:
             raise missing("payment")
         known = await queries.order(tx, refund_id)

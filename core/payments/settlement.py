@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as Known
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import NamedTuple
 
 from core.analytics import rollups
 from core.analytics.rules import Money, Tally
-from core.db import Database, DuplicateKey, Transaction
-from core.db.errors import RetryScope
-from core.enrollments.rules import PAYMENT, Grant
+from core.db import Database, Transaction
+from core.enrollments.rules import PAYMENT, Grant, Pair, Sight
 from core.enrollments.service import EnrollmentsService
 from core.errors import InvalidArgument
 from core.ids import new_id, to_text
@@ -81,11 +81,20 @@ class Settlement:
 
     async def run(self, events: list[PaymentEvent]) -> list[Result]:
         """Settle a batch in one transaction; each event has its own result."""
+        tries = count()
         async with asyncio.timeout(BATCH_SECONDS):
-            return await self._db.transact(lambda tx: self._settle(tx, events))
+            # Events are taken for new at first: whether they are, their key says.
+            return await self._db.transact(lambda tx: self._settle(tx, events, look=next(tries) > 0))
 
     async def write(
-        self, tx: Transaction, changes: Sequence[Change], entries: Sequence[Entry], now: datetime, *, silent: bool = False
+        self,
+        tx: Transaction,
+        changes: Sequence[Change],
+        entries: Sequence[Entry],
+        now: datetime,
+        *,
+        silent: bool = False,
+        sights: Mapping[Pair, Sight] | None = None,
     ) -> None:
         """Bring payments, which the transaction has locked, into their new states, with all that belongs to that: ledger,
         coupons, access, numbers, and the news of it unless `silent`."""
@@ -93,33 +102,30 @@ class Settlement:
         for change in changes:
             moves.setdefault((change.row.state, change.after), []).append(change)
         for (before, after), group in moves.items():
-            payment_ids = [change.row.payment_id for change in group]
-            if await queries.move(tx, payment_ids, before, after, now, pays=group[0].pays) != len(payment_ids):
-                raise RetryScope("another transaction moved the payment meanwhile")
-        await self._enter(tx, entries)
+            queries.move(tx, [change.row.payment_id for change in group], before, after, now, pays=group[0].pays)
+        _write_entries(tx, entries)
         await _change_uses(tx, changes)
         tally = Tally()
         for entry in entries:
             note_money(tally, entry)
         news: list[News] = []
-        await self._change_access(tx, changes, now, tally, news)
+        await self._change_access(tx, changes, now, tally, news, sights)
         if not silent:
             news += await _news(tx, changes, now)
         await self._outbox.add_many(tx, news)
         await rollups.write(tx, tally, now)
 
-    async def _settle(self, tx: Transaction, events: Sequence[PaymentEvent]) -> list[Result]:
+    async def _settle(self, tx: Transaction, events: Sequence[PaymentEvent], *, look: bool) -> list[Result]:
+        """Settle events; `look`: find out first which were settled before."""
         now = self._clock()
-        payments = await queries.lock_payments(tx, sorted({event.payment_id for event in events}))
+        payments, sights = await queries.lock_payments(tx, sorted({event.payment_id for event in events}))
         refunds = await _named_refunds(tx, events)
         plan = make_plan(events, payments, refunds, frozenset())
-        if any(plan.results):  # what was settled before may look as if it did not fit
+        # What was settled before may look as if it did not fit, and mostly changes nothing.
+        if look or any(plan.results) or any(row.outcome is Outcome.IGNORED for row in plan.events):
             plan = make_plan(events, payments, refunds, await queries.known_events(tx, _keys(events)))
         if plan.events:
-            try:
-                await queries.insert_events(tx, plan.events, now)
-            except DuplicateKey:
-                plan = await self._insert_unknown(tx, events, payments, refunds, now)
+            queries.insert_events(tx, plan.events, now)
         changed = [
             Change(payments[payment_id], state)
             for payment_id, state in sorted(plan.states.items())
@@ -130,39 +136,17 @@ class Settlement:
             for payment_id, refund_id, kind, amount in plan.entries
         ]
         if changed or entries:
-            await self.write(tx, changed, entries, now)
+            await self.write(tx, changed, entries, now, sights=sights)
         return plan.results
 
-    async def _insert_unknown(
+    async def _change_access(
         self,
         tx: Transaction,
-        events: Sequence[PaymentEvent],
-        payments: dict[bytes, PaymentRow],
-        refunds: Refunds,
+        changes: Iterable[Change],
         now: datetime,
-    ) -> Plan:
-        """Some of the events were settled before: leave them out."""
-        plan = make_plan(events, payments, refunds, await queries.known_events(tx, _keys(events)))
-        if plan.events:
-            try:
-                await queries.insert_events(tx, plan.events, now)
-            except DuplicateKey as error:
-                raise RetryScope("another transaction settled the event meanwhile") from error
-        return plan
-
-    async def _enter(self, tx: Transaction, entries: Sequence[Entry]) -> None:
-        if not entries:
-            return
-        try:
-            await queries.add_entries(tx, entries)
-        except DuplicateKey as error:
-            raise RetryScope("another transaction settled the refund meanwhile") from error
-        done = [entry.refund_id for entry in entries if entry.kind in (EntryKind.REFUNDED, EntryKind.RELEASED)]
-        if done:
-            await queries.close_orders(tx, done)
-
-    async def _change_access(
-        self, tx: Transaction, changes: Iterable[Change], now: datetime, tally: Tally, news: list[News]
+        tally: Tally,
+        news: list[News],
+        sights: Mapping[Pair, Sight] | None,
     ) -> None:
         """Give the access that was paid for, take the access that was refunded."""
         grants = []
@@ -172,7 +156,15 @@ class Settlement:
                 grants.append(grant)
             elif entitles(row.status) and not entitles(after.status):
                 await self._enrollments.revoke_one(tx, grant, now, tally)
-        await self._enrollments.grant_all(tx, grants, now, tally, news)
+        await self._enrollments.grant_all(tx, grants, now, tally, news, sights)
+
+
+def _write_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
+    """Add to the ledger; orders of refunds that are made or not with that are asked about no more."""
+    queries.add_entries(tx, entries)
+    done = [entry.refund_id for entry in entries if entry.kind in (EntryKind.REFUNDED, EntryKind.RELEASED)]
+    if done:
+        queries.close_orders(tx, done)
 
 
 async def _news(tx: Transaction, changes: Sequence[Change], now: datetime) -> list[News]:

@@ -96,7 +96,11 @@ class PresenceKeeper:
         self._wake.clear()
         while self._came:
             user_id = self._came.pop()
-            await self._presence.announce(user_id)
+            try:
+                await self._presence.announce(user_id)
+            except BaseException:
+                self._came.add(user_id)
+                raise
         await self._take_leave()
         settled = []
         while self._unsettled and self._unsettled[0][0] <= monotonic():
@@ -127,7 +131,7 @@ class PresenceKeeper:
     async def _settle(self, user_ids: list[bytes]) -> None:
         try:
             await self._presence.settle(user_ids)
-        except RedisAway:
+        except BaseException:
             self._unsettled.extendleft((0.0, user_id) for user_id in user_ids)
             raise
 

@@ -23,6 +23,8 @@ PING_SECONDS = 0.3
 SILENCE_SECONDS = 0.8
 _MAX_BACKOFF_SECONDS = 1.0
 _MAX_UNSENT = 1000
+# Who wakes up so much too late was busy, and looks again for as long.
+_LATE_SECONDS = 0.1
 # Instead of a key: everything in the cache.
 _ALL = ""
 
@@ -105,12 +107,15 @@ class Invalidations:
                 await subscription.subscribe(keys.INVALIDATIONS)
             heard_at = asked_at = monotonic()
             while True:
-                wait = max(0.0, min(asked_at + PING_SECONDS, heard_at + SILENCE_SECONDS) - monotonic())
-                message = await subscription.get_message(timeout=wait)
+                due = max(monotonic(), min(asked_at + PING_SECONDS, heard_at + SILENCE_SECONDS))
+                message = await subscription.get_message(timeout=due - monotonic())
                 now = monotonic()
                 if message is not None:
                     heard_at = now
                     self._heard(message)
+                elif now - due > _LATE_SECONDS:
+                    # This process was too busy to listen: what was said meanwhile may lie there unread.
+                    heard_at = max(heard_at, now - SILENCE_SECONDS + _LATE_SECONDS)
                 elif now - heard_at >= SILENCE_SECONDS:
                     raise RedisAway("the subscription is silent")
                 if now - asked_at >= PING_SECONDS:

@@ -96,14 +96,15 @@ async def test_a_draft_becomes_a_quiz_when_the_instructor_puts_it(world: World) 
 
 async def test_the_events_of_a_stream(world: World) -> None:
     student = await world.person()
-    status, headers, raw = await world.request("POST", "/ai/summarize/stream", person=student, json={"text": NOTES})
+    text = f"{NOTES}\n\nFor {student.id}."
+    status, headers, raw = await world.request("POST", "/ai/summarize/stream", person=student, json={"text": text})
     assert (status, headers["content-type"], headers["cache-control"]) == (200, "text/event-stream", "no-store")
     *deltas, (kind, whole), end = read_events(raw)
     assert (kind, end) == ("", ("end", {}))
     assert "".join(data["delta"] for _, data in deltas) == whole["summary"]["summary"]
     assert len(deltas) > 1
     teacher = await world.person("INSTRUCTOR")
-    _, _, raw = await world.request("POST", "/ai/quiz/stream", person=teacher, json={"text": NOTES})
+    _, _, raw = await world.request("POST", "/ai/quiz/stream", person=teacher, json={"text": text})
     *questions, (_, whole), end = read_events(raw)
     assert [data["question"] for _, data in questions] == whole["draft"]["questions"]
     assert end == ("end", {})
@@ -206,7 +207,7 @@ async def test_a_long_text_is_read_beside_the_event_loop(world: World) -> None:
 
 async def test_a_language_model_answers(world: World, fresh: AiPlace) -> None:
     teacher = await world.person("INSTRUCTOR")
-    lecture = await lecture_of(world, teacher)
+    lecture = await lecture_of(world, teacher, f"{NOTES}\n\nFor {teacher.id}.")
     status, _, summary = await fresh.ask("summarize", teacher, lectureId=lecture.id)
     assert (status, summary["engine"], summary["model"], summary["cached"]) == (200, "openai", "fake-model-that-copies", False)
     status, _, draft = await fresh.ask("quiz", teacher, lectureId=lecture.id, questionCount=2)

@@ -15,6 +15,7 @@ from aiortc.sdp import candidate_from_sdp
 from playwright.async_api import expect
 
 from cli.servers import LocalServers
+from tests.conftest import fresh_database, fresh_redis
 from tests.support.browser import Visits
 from tests.support.polling import eventually
 from tests.support.realtime_lab import Desk, Lab, laboratory, sit_down
@@ -37,10 +38,10 @@ def turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnServer]:
 async def lab(
     servers: LocalServers, worker_number: int, tmp_path_factory: pytest.TempPathFactory, turn: TurnServer
 ) -> AsyncIterator[Lab]:
-    url = servers.create_database(f"browser_calls_{worker_number}")
+    url = fresh_database(servers, f"browser_calls_{worker_number}")
     settings = {"TURN_URLS": turn.url, "TURN_SECRET": TURN_SECRET}
     folder: Path = tmp_path_factory.mktemp("calls")
-    async with laboratory(folder, url, servers.redis_url(54 + worker_number), **settings) as made:
+    async with laboratory(folder, url, fresh_redis(servers, 54 + worker_number), **settings) as made:
         yield made
 
 

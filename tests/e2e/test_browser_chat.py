@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from cli.servers import LocalServers
+from tests.conftest import fresh_database, fresh_redis
 from tests.support.browser import Visits
 from tests.support.realtime_lab import Desk, Lab, laboratory, sit_down
 
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 async def lab(servers: LocalServers, worker_number: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    url = servers.create_database(f"browser_chat_{worker_number}")
-    async with laboratory(tmp_path_factory.mktemp("chat"), url, servers.redis_url(50 + worker_number)) as made:
+    url = fresh_database(servers, f"browser_chat_{worker_number}")
+    async with laboratory(tmp_path_factory.mktemp("chat"), url, fresh_redis(servers, 50 + worker_number)) as made:
         yield made
 
 

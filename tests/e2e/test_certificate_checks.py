@@ -280,7 +280,7 @@ async def test_a_new_key_leaves_old_signatures_valid(
 ) -> None:
     """The same database, another key; the first is retired. Then it is trusted no more."""
     old_badge = (await world.call("GetBadge", pb.GetBadgeRequest(certificate_id=graduated.certificate.id))).data.decode()
-    redis_url = servers.redis_url(80 + worker_number)
+    redis_url = servers.redis_url(60 + worker_number)
     retired = signing_key().certificate.public_bytes(Encoding.PEM).decode()
     rotated = {"CERTIFICATE_SIGNING_KEY": signing_pem(1), "CERTIFICATE_RETIRED_KEYS": retired, "PUBLIC_URL": world.url}
     async with running_world(database_url, redis_url, **rotated) as later:

@@ -16,6 +16,7 @@ from tests.support.certificates import image, needs_scanner, picture, scanned
 from tests.support.graduates import Graduate, graduate
 from tests.support.pdf_text import text_of
 from tests.support.polling import eventually
+from tests.support.processes import freeze
 from tests.support.world import Person, World
 
 LOOK = {
@@ -112,7 +113,7 @@ async def test_a_killed_maker_is_one_request_s_trouble(world: World, course: Any
     def kill_then_submit(pool: Any, *work: Any) -> Any:
         for process in list(pool._processes.values()):
             killed.append(process.pid)
-            os.kill(process.pid, signal.SIGSTOP)  # so that the work is certainly not done yet
+            freeze(process.pid)  # so that the work is certainly not done yet
         future = submit(pool, *work)
         for process in list(pool._processes.values()):
             os.kill(process.pid, signal.SIGKILL)

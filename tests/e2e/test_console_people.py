@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from cli.servers import LocalServers
+from tests.conftest import fresh_database, fresh_redis
 from tests.support.browser import PHONE, Visits
 from tests.support.console_seats import Seat, seat
 from tests.support.realtime_lab import Lab, laboratory
@@ -19,8 +20,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 @pytest.fixture(scope="module")
 async def lab(servers: LocalServers, worker_number: int, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
-    url = servers.create_database(f"console_people_{worker_number}")
-    async with laboratory(tmp_path_factory.mktemp("people"), url, servers.redis_url(58 + worker_number)) as made:
+    url = fresh_database(servers, f"console_people_{worker_number}")
+    async with laboratory(tmp_path_factory.mktemp("people"), url, fresh_redis(servers, 58 + worker_number)) as made:
         yield made
 
 

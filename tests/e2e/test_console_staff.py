@@ -66,8 +66,9 @@ async def write_outline(desk: Seat) -> None:
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("link", name=title, exact=True)).to_be_visible()
     await page.get_by_role("button", name="Move “Tides” up").focus()
-    await page.keyboard.press("Alt+ArrowUp")
-    await expect(page.locator(".draft-title")).to_have_text(["Tides", "Waves"])
+    async with page.expect_response("**/outline"):  # the page does not wait for it
+        await page.keyboard.press("Alt+ArrowUp")
+        await expect(page.locator(".draft-title")).to_have_text(["Tides", "Waves"])
     await expect(page.get_by_role("button", name="Move “Tides” up")).to_be_focused()
     await page.reload()
     await expect(page.locator(".draft-title")).to_have_text(["Tides", "Waves"])

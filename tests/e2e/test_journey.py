@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,12 +168,12 @@ def lecture_ids(course: courses_pb2.Course) -> list[str]:
 @pytest.mark.parametrize("name", DOORS)
 async def test_a_student_pays_learns_passes_and_proves_it(world: World, name: str) -> None:
     door = world.doors[name]
-    title = f"Searching by halves, {name} edition"
-    teacher = await sign_in(world, door, f"olga.{name}@example.com", TEACHER, "INSTRUCTOR")
+    title = f"Searching by halves, {name} edition {uuid.uuid4().hex}"
+    teacher = await sign_in(world, door, f"olga.{name}.{uuid.uuid4()}@example.com", TEACHER, "INSTRUCTOR")
     await author(teacher, title)
     visitor = Traveller(door)
     course = await find(visitor, title)
-    student = await sign_in(world, door, f"li.{name}@example.com", STUDENT, "STUDENT")
+    student = await sign_in(world, door, f"li.{name}.{uuid.uuid4()}@example.com", STUDENT, "STUDENT")
     await buy(world, student, course)
     await learn(student, course)
     await prove(world, student, visitor, course)

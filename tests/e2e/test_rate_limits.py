@@ -11,6 +11,7 @@ import pytest
 
 from cli.servers import LocalServers
 from skillforge.v1 import identity_pb2
+from tests.conftest import fresh_redis
 from tests.support.world import Person, World, running_world
 
 STATE = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
@@ -19,7 +20,7 @@ STATE = re.compile(r'"(\w+)";r=(\d+);t=(\d+)')
 @pytest.fixture(scope="module")
 async def narrow(database_url: str, servers: LocalServers, worker_number: int) -> AsyncIterator[World]:
     """A world where everybody may call five times in ten minutes, and less for some methods. Its limits are its own."""
-    own_redis_url = servers.redis_url(32 + worker_number)
+    own_redis_url = fresh_redis(servers, 32 + worker_number)
     narrow_ones = {"USER": "5/600", "PAYMENTS": "2/600", "VERIFICATIONS": "3/600", "FILE_CHECKS": "2/600"}
     limits = {f"RATE_LIMIT_{name}": value for name, value in narrow_ones.items()}
     async with running_world(database_url, own_redis_url, **limits) as world:
@@ -106,7 +107,7 @@ async def test_files_have_a_limit_of_their_own(narrow: World) -> None:
 async def test_an_address_is_counted_before_anybody_is_asked_who_they_are(
     database_url: str, servers: LocalServers, worker_number: int
 ) -> None:
-    own_redis_url = servers.redis_url(48 + worker_number)
+    own_redis_url = fresh_redis(servers, 48 + worker_number)
     async with running_world(database_url, own_redis_url, RATE_LIMIT_IP="3/600") as world:
         bad = {"Authorization": "Bearer x"}
         answers = [await world.request("GET", "/auth/me", headers=bad) for _ in range(3)]

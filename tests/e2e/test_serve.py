@@ -21,6 +21,7 @@ import pymysql
 import pytest
 
 from cli.servers import LocalServers
+from tests.conftest import fresh_database, fresh_redis
 from tests.support.installation import Installation, installed, self_signed
 from tests.support.polling import eventually
 from tests.support.processes import Running, alive, children, fetch, free_port, is_ready, run
@@ -45,8 +46,8 @@ def database(worker_number: int) -> str:
 def installation(
     servers: LocalServers, worker_number: int, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    url = servers.create_database(database)
-    with installed(tmp_path_factory.mktemp("serve"), url, servers.redis_url(24 + worker_number)) as made:
+    url = fresh_database(servers, database)
+    with installed(tmp_path_factory.mktemp("serve"), url, fresh_redis(servers, 24 + worker_number)) as made:
         yield made
 
 
@@ -313,7 +314,7 @@ def test_core_and_gateway_work_together_over_tls(installation: Installation) -> 
 
 def test_migrations_are_applied_once(servers: LocalServers, worker_number: int) -> None:
     settings = {
-        "DATABASE_URL": servers.create_database(f"migrated_{worker_number}"),
+        "DATABASE_URL": fresh_database(servers, f"migrated_{worker_number}"),
         "REDIS_URL": servers.redis_url(),
         "CLERK_SECRET_KEY": "sk_test_x",
         "CERTIFICATE_SIGNING_KEY": signing_pem(),

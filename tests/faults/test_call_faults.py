@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
@@ -13,10 +12,10 @@ import aiohttp
 import orjson
 import pytest
 
-from cli.servers import LocalServers, private_folder
+from cli.servers import LocalServers
 from core.errors import NotFound, Unavailable
 from core.redis import RedisAway
-from tests.conftest import throw_away
+from tests.conftest import fresh_database, fresh_redis
 from tests.support.classroom import refused
 from tests.support.installation import Installation, installed, serving
 from tests.support.phones import Exchange, Phone, open_exchange, state
@@ -27,18 +26,6 @@ from tests.support.sockets import socket_of
 pytestmark = pytest.mark.slow
 
 WORKER = "from multiprocessing.spawn"
-
-
-@pytest.fixture
-def own_redis() -> Iterator[LocalServers]:
-    """A Redis of one test alone."""
-    servers = LocalServers(tempfile.mkdtemp(prefix="sf-test-"), fast=True)
-    private_folder(servers.sockets)
-    servers.start_redis()
-    try:
-        yield servers
-    finally:
-        throw_away(servers)
 
 
 @pytest.fixture
@@ -101,8 +88,8 @@ async def test_a_redis_set_back_in_time_ends_what_it_brings_back(exchange: Excha
 
 @pytest.fixture(scope="module")
 def installation(servers: LocalServers, worker_number: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    url = servers.create_database(f"call_faults_{worker_number}")
-    with installed(tmp_path_factory.mktemp("calls"), url, servers.redis_url(44 + worker_number)) as made:
+    url = fresh_database(servers, f"call_faults_{worker_number}")
+    with installed(tmp_path_factory.mktemp("calls"), url, fresh_redis(servers, 44 + worker_number)) as made:
         yield made
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from core.redis import keys
 from core.times import utc_now
 from fakes.web import Mode
 from skillforge.v1 import payments_pb2
+from tests.conftest import fresh_database
 from tests.support.installation import Installation, installed
 from tests.support.processes import Running, children, is_ready
 from tests.support.webhooks import event, new_sale, open_payment, pay, signature, standing
@@ -109,13 +108,14 @@ async def test_a_refund_at_a_provider_that_fails(world: World, name: str) -> Non
 
 
 @pytest.fixture
-def installation(own_servers: LocalServers) -> Iterator[Installation]:
-    folder = Path(tempfile.mkdtemp(prefix="sf-pay-"))
-    try:
-        with installed(folder, own_servers.create_database("killed"), own_servers.redis_url()) as made:
-            yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def database(worker_number: int) -> str:
+    return f"killed_{worker_number}"
+
+
+@pytest.fixture
+def installation(servers: LocalServers, own_redis: LocalServers, database: str, tmp_path: Path) -> Iterator[Installation]:
+    with installed(tmp_path, fresh_database(servers, database), own_redis.redis_url()) as made:
+        yield made
 
 
 @contextmanager
@@ -133,11 +133,13 @@ def post_webhook(url: str, body: bytes) -> int:
 
 
 @pytest.mark.slow
-def test_killed_between_the_commit_of_a_payment_and_its_news(installation: Installation, own_servers: LocalServers) -> None:
+def test_killed_between_the_commit_of_a_payment_and_its_news(
+    installation: Installation, servers: LocalServers, own_redis: LocalServers, database: str
+) -> None:
     """Redis is away, so the news waits; then the only process that knows of it is gone, and the news comes all the same."""
 
     def rows(sql: str) -> int:
-        with pymysql.connect(unix_socket=str(own_servers.mariadb_socket), user="root", database="killed") as connection:
+        with pymysql.connect(unix_socket=str(servers.mariadb_socket), user="root", database=database) as connection:
             cursor = connection.cursor()
             cursor.execute(sql)
             return int(cursor.fetchall()[0][0])
@@ -151,7 +153,7 @@ def test_killed_between_the_commit_of_a_payment_and_its_news(installation: Insta
         student = installation.sign_in("student@example.com", "STUDENT")
         course = installation.course(teacher, price=4900)
         payment = call("POST", "/payments/create", student, {"courseId": course["id"]})
-        own_servers.stop_redis(kill=True)
+        own_redis.stop_redis(kill=True)
         money = payment["amount"]
         told = payments_pb2.Payment(id=payment["id"], student_id=payment["studentId"])
         told.amount.amount_minor, told.amount.currency = int(money["amountMinor"]), money["currency"]
@@ -163,8 +165,8 @@ def test_killed_between_the_commit_of_a_payment_and_its_news(installation: Insta
         for pid in [*workers, *pids]:
             os.kill(pid, signal.SIGKILL)
         serve.process.wait(10)
-    own_servers.start_redis()
-    with redis.Redis.from_url(own_servers.redis_url()) as client:
+    own_redis.start_redis()
+    with redis.Redis.from_url(own_redis.redis_url()) as client:
         stream = keys.events(to_bytes(payment["studentId"]))
         assert client.xlen(stream) == 0
         with serving(installation) as again:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -18,6 +19,7 @@ from core.errors import FailedPrecondition
 from core.ids import to_bytes
 from core.redis import keys
 from skillforge.v1 import certificates_pb2, courses_pb2, enrollments_pb2, identity_pb2, progress_pb2, quizzes_pb2
+from tests.conftest import fresh_database
 from tests.support.doors import Outcome
 from tests.support.polling import eventually
 from tests.support.world import Person, World, exam_content, right_answers, running_world
@@ -163,7 +165,7 @@ async def test_two_devices_answer_one_attempt(world: World) -> None:
 
 async def test_simultaneous_first_logins_make_one_account(world: World) -> None:
     for number in range(3):
-        user, token = await world.fakes.clerk.sign_in(f"twin.{number}@example.com", "Twin", "STUDENT")
+        user, token = await world.fakes.clerk.sign_in(f"twin.{number}.{uuid.uuid4()}@example.com", "Twin", "STUDENT")
         outcomes = await at_once(world, identity_pb2.SyncUserRequest(), token)
         assert len({account.id for account in messages(outcomes)}) == 1
         assert statuses(outcomes) == {201: 1, 200: AT_ONCE - 1}
@@ -254,7 +256,7 @@ async def test_lectures_added_at_once_stand_one_after_the_other(world: World) ->
 
 @pytest.fixture(scope="module")
 async def court(servers: LocalServers, worker_number: int) -> AsyncIterator[World]:
-    url = servers.create_database(f"court_{worker_number}")
+    url = fresh_database(servers, f"court_{worker_number}")
     async with running_world(url, servers.redis_url(16 + worker_number)) as world:
         yield world
 

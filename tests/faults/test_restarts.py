@@ -23,6 +23,7 @@ from tests.support.busy_school import School, open_busy_school
 from tests.support.flaky_wire import FlakyWire
 from tests.support.load import Load
 from tests.support.polling import eventually
+from tests.support.processes import freeze
 from tests.support.world import Person, World, running_world
 
 pytestmark = pytest.mark.slow
@@ -172,14 +173,14 @@ async def test_frozen_servers_hold_nobody_longer_than_he_waits(world: World, sch
 
     assert (await read(5))[0] == 200
     mariadb, redis = (int(server.pid_file.read_text()) for server in (own_servers.mariadb, own_servers.redis))
-    os.kill(redis, signal.SIGSTOP)
+    freeze(redis)
     try:
         answers = await asyncio.gather(*(read(5) for _ in range(10)))
         assert {status for status, _ in answers} == {200}
         assert max(seconds for _, seconds in answers) < 4
     finally:
         os.kill(redis, signal.SIGCONT)
-    os.kill(mariadb, signal.SIGSTOP)
+    freeze(mariadb)
     try:
         answers = await asyncio.gather(*(read(0.5) for _ in range(20)))
         assert {status for status, _ in answers} <= AWAY

@@ -11,7 +11,7 @@ import pytest
 from core.errors import TooMany
 from core.ids import new_id
 from core.realtime.presence import PresenceTimes
-from core.redis import keys
+from core.redis import RedisAway, keys
 from core.redis.event_log import passing
 from skillforge.v1 import chat_pb2
 from skillforge.v1.realtime_pb2 import EventPosition
@@ -251,6 +251,22 @@ async def test_presence_is_told_to_who_watches(pair: list[Process]) -> None:
 
 async def _watched(tab: object) -> tuple[bytes, ...]:
     return tab.stream.watched  # type: ignore[attr-defined, no-any-return]
+
+
+async def test_who_comes_while_redis_is_away_is_told_of_later(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with processes(redis_url, times=PresenceTimes()) as (one, two):
+        ada, bob = new_id(), new_id()
+        watcher = await one.open(ada)
+        await one.connections.watch(ada, [bob], watcher.stream.connection)
+        announce = two.presence.announce
+
+        async def away_once(user_id: bytes) -> None:
+            monkeypatch.setattr(two.presence, "announce", announce)
+            raise RedisAway("for once")
+
+        monkeypatch.setattr(two.presence, "announce", away_once)
+        await two.open(bob)
+        assert (await watcher.next("presence.changed")).presence_changed.online
 
 
 async def test_who_comes_back_in_time_was_never_away(redis_url: str) -> None:

@@ -20,6 +20,7 @@ from core.payments.rules import EXPIRED, PARTIALLY_REFUNDED, PENDING, SUCCEEDED,
 from core.times import utc_now
 from fakes.web import Mode
 from skillforge.v1 import enrollments_pb2, payments_pb2
+from tests.conftest import fresh_database
 from tests.support.webhooks import ACTIVE, ENDED, deliver, event, new_sale, standing
 from tests.support.world import World, running_world
 
@@ -29,7 +30,7 @@ Sale = payments_pb2.Payment
 
 @pytest.fixture(scope="module")
 async def deaf(servers: LocalServers, worker_number: int, redis_url: str) -> AsyncIterator[World]:
-    async with running_world(servers.create_database(f"reconcile_{worker_number}"), redis_url) as running:
+    async with running_world(fresh_database(servers, f"reconcile_{worker_number}"), redis_url) as running:
         running.fakes.payments.webhooks.url = "http://127.0.0.1:9/nobody"
         yield running
 

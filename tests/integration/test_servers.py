@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import redis
 
 from cli.servers import LocalServers, ServersError, command_of
+from tests.support.processes import freeze
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -109,7 +109,7 @@ def test_a_start_stops_what_a_killed_run_left(tmp_path: Path, monkeypatch: pytes
     holder = hold(tmp_path)
     pids = server_pids(tmp_path)
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)  # frozen, they hear neither that their parent is gone nor a SIGTERM
+        freeze(pid)  # frozen, they hear neither that their parent is gone nor a SIGTERM
     holder.kill()
     holder.communicate(timeout=10)
     monkeypatch.setattr("cli.servers.STOP_SECONDS", 0.2)

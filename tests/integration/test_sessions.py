@@ -23,6 +23,7 @@ from skillforge.v1.identity_pb2 import (
     SignOutRequest,
     UpdateUserRequest,
 )
+from tests.conftest import fresh_database
 from tests.support.cores import OtherCore, another_core
 from tests.support.polling import eventually
 from tests.support.world import Person, World, running_world
@@ -74,8 +75,9 @@ async def test_a_sign_out_ends_the_session_everywhere(world: World, here: OtherC
 
 async def test_a_sign_out_ends_one_session_alone(world: World, here: OtherCore) -> None:
     person = await world.person()
-    same = world.fakes.clerk.mint(person.user.clerk_id, sid="sess_of_a_test_1")
-    refreshed = world.fakes.clerk.mint(person.user.clerk_id, sid="sess_of_a_test_1", jti="another")
+    other = f"sess_{person.id}"
+    same = world.fakes.clerk.mint(person.user.clerk_id, sid=other)
+    refreshed = world.fakes.clerk.mint(person.user.clerk_id, sid=other, jti="another")
     await sign_out(world, same)
     assert await here.standing(refreshed) == "SESSION_REVOKED"
     assert await here.standing(person.token) == "STUDENT"
@@ -190,8 +192,11 @@ async def test_processes_that_cannot_reach_redis_see_changes_within_a_second(
 
 
 @pytest.mark.slow
-async def test_redis_dies_and_comes_back_with_what_it_knew(own_servers: LocalServers) -> None:
-    async with running_world(own_servers.create_database("sessions"), own_servers.redis_url()) as world:
+async def test_redis_dies_and_comes_back_with_what_it_knew(
+    servers: LocalServers, worker_number: int, own_redis: LocalServers
+) -> None:
+    url = fresh_database(servers, f"sessions_{worker_number}")
+    async with running_world(url, own_redis.redis_url()) as world:
         here = OtherCore(world.core)
 
         async def told() -> bool:
@@ -202,18 +207,18 @@ async def test_redis_dies_and_comes_back_with_what_it_knew(own_servers: LocalSer
             for token in (person.token, suspended.token):
                 for core in (here, there):
                     assert await core.standing(token) == "STUDENT"
-            with redis.Redis.from_url(own_servers.redis_url()) as client:
+            with redis.Redis.from_url(own_redis.redis_url()) as client:
                 client.set("marker", "x")
                 client.save()
-            await asyncio.to_thread(own_servers.stop_redis, kill=True)
+            await asyncio.to_thread(own_redis.stop_redis, kill=True)
             await sign_out(world, person.token)
             await update(world, suspended, status=USER_STATUS_SUSPENDED)
             assert await here.standing(person.token) == "SESSION_REVOKED"
             await become(there, person.token, "SESSION_REVOKED")
             await become(there, suspended.token, "ACCOUNT_SUSPENDED")
-            await asyncio.to_thread(own_servers.start_redis)
+            await asyncio.to_thread(own_redis.start_redis)
             await there.core.resources.invalidations.wait_hearing()
-            with redis.Redis.from_url(own_servers.redis_url()) as client:
+            with redis.Redis.from_url(own_redis.redis_url()) as client:
                 assert client.get("marker") == b"x"
             await eventually(told, seconds=2.0)
             for core in (here, there):

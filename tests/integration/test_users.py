@@ -33,6 +33,7 @@ from skillforge.v1.identity_pb2 import (
     UpdateUserRequest,
     User,
 )
+from tests.conftest import fresh_database
 from tests.support.cores import OtherCore
 from tests.support.polling import eventually
 from tests.support.signing import signing_pem
@@ -45,7 +46,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="module")
 async def school(servers: LocalServers, worker_number: int, redis_url: str) -> AsyncIterator[World]:
     """A world whose administrators are counted: nobody else makes any there."""
-    async with running_world(servers.create_database(f"users_{worker_number}"), redis_url) as running:
+    async with running_world(fresh_database(servers, f"users_{worker_number}"), redis_url) as running:
         yield running
 
 

@@ -111,11 +111,13 @@ class Visits:
             visitor.check()
 
 
-async def inaccessible(page: Page) -> list[str]:
-    """What axe-core finds serious or worse on the page, contrast and all: "rule: element"."""
-    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
-    await page.evaluate(axe)  # by the debugger, so that the page's policy stays as it is
-    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+async def inaccessible(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds serious or worse on the page, contrast and all, or by these rules alone: "rule: element"."""
+    if not await page.evaluate("'axe' in globalThis"):
+        axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
+        await page.evaluate(axe)  # by the debugger, so that the page's policy stays as it is
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = await page.evaluate("(options) => axe.run(options)", options)
     return [
         f"{rule['id']}: {' '.join(node['target'])}: {node['failureSummary']}"
         for rule in found["violations"]

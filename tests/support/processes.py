@@ -22,6 +22,7 @@ from cli.servers import WATCHED
 
 COMMAND = Path(sys.executable).with_name("skillforge")
 PAUSE_SECONDS = 0.02
+FREEZE_SECONDS = 10.0
 # What a process needs of its surroundings; no setting of ours is among it.
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
@@ -113,12 +114,26 @@ def is_ready(url: str) -> bool:
     return fetch(f"{url}/readyz")[0] == 200
 
 
+def state(pid: int) -> str:
+    """A process's state as the kernel names it: "Z" has ended and is not yet waited for, "T" is stopped; "" when gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and is not yet waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return state(pid) not in ("", "Z")
+
+
+def freeze(pid: int) -> None:
+    """Stop a process until it gets SIGCONT; returns when it has stopped, for which a busy machine takes its time."""
+    os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + FREEZE_SECONDS
+    while state(pid) != "T":
+        assert time.monotonic() < deadline, f"process {pid} is {state(pid)!r}"
+        time.sleep(PAUSE_SECONDS)
 
 
 def children(pid: int, mark: str) -> list[int]:

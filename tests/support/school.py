@@ -27,7 +27,7 @@ from core.families.service import FamiliesService
 from core.friends.service import FriendsService
 from core.ids import to_bytes
 from core.outbox import Outbox
-from core.outbox.rows import NOBODY, Row
+from core.outbox.rows import NOBODY, SEVERAL, Row
 from core.pages import Pages
 from core.payments import events, signatures
 from core.payments.coupons.service import CouponsService
@@ -246,7 +246,7 @@ class School(Classroom):
     async def payloads(self, who: Caller, topic: str) -> list[bytes]:
         """The events that were written to the outbox for somebody; nothing relays them in these tests."""
         sql = "SELECT id, user_id, topic, payload FROM outbox WHERE user_id IN %s ORDER BY id"
-        rows = [Row.read(*row) for row in await self.db.fetch_all(sql, ((who.user_id, NOBODY),))]
+        rows = [Row.read(*row) for row in await self.db.fetch_all(sql, ((who.user_id, NOBODY, SEVERAL),))]
         return [event.payload for row in rows for event in row.by_user().get(who.user_id, ()) if event.topic == topic]
 
     async def events_of(self, who: Caller, topic: str) -> int:

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -21,6 +22,8 @@ SQL = re.compile(
 
 # A rule takes a file's path below the root and its source and yields what breaks it, "line: what".
 Rule = Callable[[PurePosixPath, str], Iterable[str]]
+# Every rule reads the same files.
+parsed = cache(ast.parse)
 
 
 def files_are_short(path: PurePosixPath, source: str) -> Iterator[str]:
@@ -30,7 +33,7 @@ def files_are_short(path: PurePosixPath, source: str) -> Iterator[str]:
 
 
 def functions_fit_a_screen(path: PurePosixPath, source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES:
@@ -41,7 +44,7 @@ def sql_stands_in_queries(path: PurePosixPath, source: str) -> Iterator[str]:
     """Tests and benchmarks may look into the database themselves."""
     if path.parts[0] not in ROOMS or path.name == "queries.py" or path.parts[:2] == ("core", "db"):
         return
-    tree = ast.parse(source)
+    tree = parsed(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if (
@@ -57,7 +60,7 @@ def environment_is_read_in_settings(path: PurePosixPath, source: str) -> Iterato
     if path.parts[0] not in ROOMS or path.name == "settings.py":
         return
     names = {"environ", "environb", "getenv", "getenvb"}
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         match node:
             case ast.Attribute(value=ast.Name(id="os"), attr=name) if name in names:
                 yield f"{node.lineno}: the environment is read in settings.py alone"
@@ -78,7 +81,7 @@ def queries_are_their_feature_s_own(path: PurePosixPath, source: str) -> Iterato
 
 def imported_modules(path: PurePosixPath, source: str) -> Iterator[tuple[int, str]]:
     """Line and absolute name of every module, or name in a module, the file imports."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
         elif isinstance(node, ast.ImportFrom):

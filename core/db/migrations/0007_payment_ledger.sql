@@ -1,3 +1,4 @@
+-- formerly 9a7eed2e372dbe4f78d8c1a4dfc3cf9ccbbe64690ea54bbceaa48f65b4320f44: MySQL 9.6 and newer have no MD5().
 -- Coupons, the ledger of all money that came in and went back, and refunds on their way to the provider.
 
 -- `percent` 0: a fixed amount off. Without a course: every course of the instructor; without an instructor: every course.
@@ -78,7 +79,7 @@ INSERT INTO payment_ledger (payment_id, refund_id, kind, course_id, amount_minor
 SELECT payment_id, REPEAT(CHAR(0), 16), 1, course_id, paid_minor, currency, entry_time FROM ledger WHERE paid_minor > 0;
 
 INSERT INTO payment_ledger (payment_id, refund_id, kind, course_id, amount_minor, currency, entry_time)
-SELECT payment_id, UNHEX(MD5(CONCAT(HEX(payment_id), '-', refunded_total))), 3, course_id, refunded_minor, currency, entry_time
+SELECT payment_id, UNHEX(LEFT(SHA2(CONCAT(HEX(payment_id), '-', refunded_total), 256), 32)), 3, course_id, refunded_minor, currency, entry_time
 FROM ledger WHERE refunded_minor > 0;
 
 DROP TABLE ledger;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import sys
@@ -96,6 +97,14 @@ async def test_a_changed_file_is_an_error(db: Database, tmp_path: Path) -> None:
     for call in (Migrator(db, tmp_path).apply, Migrator(db, tmp_path).pending):
         with pytest.raises(MigrationError, match=r"0001_step\.sql was changed after it was applied"):
             await call()
+
+
+async def test_a_file_in_other_words_names_what_it_was(db: Database, tmp_path: Path) -> None:
+    write(tmp_path, before := "CREATE TABLE a (id INT)")
+    await Migrator(db, tmp_path).apply()
+    write(tmp_path, f"-- formerly {hashlib.sha256(before.encode()).hexdigest()}: no width.\nCREATE TABLE a (id INTEGER)")
+    assert await Migrator(db, tmp_path).pending() == []
+    assert await Migrator(db, tmp_path).apply() == []
 
 
 async def test_a_failed_statement_is_named_and_repaired_by_a_retry(db: Database, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from google.protobuf.wrappers_pb2 import StringValue
 from cli.servers import LocalServers
 from core.db import Database, Migrator, Transaction
 from core.ids import new_id
-from core.outbox import Outbox, queries
+from core.outbox import Outbox, queries, rows
 from core.outbox.rows import Row
 from core.redis import Redis, keys
+from tests.conftest import fresh_database
 
 
 class Place:
@@ -48,6 +49,10 @@ class Place:
     async def tell_together(self, outbox: Outbox, *news: tuple[bytes, str]) -> None:
         events = [(user, "chat.message", StringValue(value=text)) for user, text in news]
         await self.db.transact(lambda tx: outbox.add_together(tx, events))
+
+    async def tell_many(self, outbox: Outbox, *news: tuple[bytes, str]) -> None:
+        events = [(user, "payment.updated", StringValue(value=text)) for user, text in news]
+        await self.db.transact(lambda tx: outbox.add_many(tx, events))
 
     async def log(self, user: bytes) -> list[str]:
         entries = await self.redis.run("XRANGE", keys.events(user), "-", "+")
@@ -160,7 +165,7 @@ async def test_published_but_not_deleted_is_published_once(place: Place, monkeyp
     user = os.urandom(16)
     await place.tell(outbox, user, "one", "two")
     done: list[Row] = []
-    assert await outbox._publishing.publish(list(outbox._fresh), done) is None
+    assert await outbox._publishing.publish(list(outbox._fresh), done, {}) is None
     assert len(done) == 2
     assert await place.log(user) == ["one", "two"]
     await place.relay()
@@ -176,8 +181,8 @@ async def test_events_told_together_share_a_row_and_wait_for_none(place: Place) 
     assert await place.waiting() == 2
     done: list[Row] = []
     shared = [row for row in dead._fresh if row.users]
-    assert await dead._publishing.publish(shared, done) is None
-    assert await dead._publishing.publish(shared, done) is None
+    assert await dead._publishing.publish(shared, done, {}) is None
+    assert await dead._publishing.publish(shared, done, {}) is None
     assert done == shared * 2
     assert [await place.log(user) for user in users] == [["one"], ["one", "two"], ["one"]]
     await place.db.execute("DELETE FROM outbox")
@@ -205,7 +210,7 @@ async def test_one_user_s_broken_log_in_a_shared_row_holds_up_nobody_else(place:
     first, second, third = outbox._fresh
     for _ in range(2):
         done: list[Row] = []
-        assert await outbox._publishing.publish([first, second, third], done) is not None
+        assert await outbox._publishing.publish([first, second, third], done, {}) is not None
         assert done == [first, third]
         assert [await place.log(user) for user in users] == [["one", "two", "three"]] * 3
     await place.redis.run("DEL", keys.events(broken))
@@ -226,7 +231,9 @@ async def test_a_new_epoch_when_the_head_is_lost(place: Place) -> None:
     assert await place.redis.run("HGET", keys.events_head(user), "top") == b"1"
 
 
-async def test_one_user_s_broken_log_holds_up_nobody_else(place: Place) -> None:
+@pytest.mark.parametrize("few", [1, 5])
+async def test_one_user_s_broken_log_holds_up_nobody_else(place: Place, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(rows, "FEW", few)
     outbox = await place.relay()
     broken, *users = (os.urandom(16) for _ in range(5))
     await place.tell(outbox, broken, "zero")
@@ -241,11 +248,35 @@ async def test_one_user_s_broken_log_holds_up_nobody_else(place: Place) -> None:
     await place.db.transact(work)
 
     async def only_broken() -> bool:
-        return await place.waiting() == 1
+        return await place.db.fetch_all("SELECT user_id FROM outbox") == [(broken,)]
 
     await until(only_broken)
     assert [await place.log(user) for user in users] == [["one", "two"]] * 4
     await place.db.execute("DELETE FROM outbox")
+
+
+@pytest.mark.parametrize("read", [30, 1])
+async def test_a_row_of_several_users_keeps_each_one_s_order(place: Place, monkeypatch: pytest.MonkeyPatch, read: int) -> None:
+    monkeypatch.setattr(queries, "_MAX_READ", read)
+    monkeypatch.setattr(rows, "FEW", 1)
+    dead, outbox = Outbox(place.db, place.redis), Outbox(place.db, place.redis)
+    users = [os.urandom(16) for _ in range(6)]
+    await place.tell(dead, users[0], "one")
+    await place.tell_many(dead, (users[1], "one"), (users[2], "one"))
+    await place.tell_many(outbox, (users[0], "two"), (users[3], "two"))
+    await place.tell_many(outbox, (users[2], "two"), (users[4], "two"))
+    await place.tell(outbox, users[4], "three")
+    assert not await outbox._relay_batch(list(outbox._fresh))
+    assert [await place.log(user) for user in users] == [[]] * 6
+    await place.tell_many(outbox, (users[0], "four"), (users[5], "four"))
+    assert await dead._relay_batch(list(dead._fresh))
+    assert [await place.log(user) for user in users] == [["one"], ["one"], ["one"], [], [], []]
+    assert not await outbox._relay_batch(list(outbox._fresh)[-1:])  # behind rows that are not among these
+    assert await outbox._relay_batch(list(outbox._fresh))
+    assert [await place.log(user) for user in users] == [
+        ["one", "two", "four"], ["one"], ["one", "two"], ["two"], ["two", "three"], ["four"]
+    ]  # fmt: skip
+    assert await place.waiting() == 0
 
 
 async def test_the_log_is_bounded(place: Place) -> None:
@@ -265,19 +296,19 @@ async def test_closing_publishes_what_is_known(place: Place) -> None:
     assert len(await place.log(user)) == 50
 
 
-async def test_while_redis_is_away_events_wait(own_servers: LocalServers) -> None:
-    place = Place(own_servers.create_database("outbox"), own_servers.redis_url())
+async def test_while_redis_is_away_events_wait(servers: LocalServers, worker_number: int, own_redis: LocalServers) -> None:
+    place = Place(fresh_database(servers, f"outbox_{worker_number}"), own_redis.redis_url())
     await place.open()
     outbox = await place.relay()
     user = os.urandom(16)
     await place.tell(outbox, user, "one")
     await empty(place)
-    await asyncio.to_thread(own_servers.stop_redis)
+    await asyncio.to_thread(own_redis.stop_redis)
     for text in ("two", "three"):
         await place.tell(outbox, user, text)
     await asyncio.sleep(0.5)
     assert await place.waiting() == 2
-    await asyncio.to_thread(own_servers.start_redis)
+    await asyncio.to_thread(own_redis.start_redis)
     await empty(place, 8)
     assert (await place.log(user))[-2:] == ["two", "three"]
     await place.close()

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from cli.servers import LocalServers
 from core.redis import Invalidations, LocalCache, Redis, RedisAway, client, keys, node_client
+from tests.support.processes import freeze
 
 
 @pytest.fixture
@@ -115,17 +116,17 @@ async def test_a_cancelled_command_does_not_leave_its_answer_to_the_next(redis: 
         assert await redis.run("ECHO", "b") == b"b"
 
 
-async def test_away_fails_at_once_and_comes_back(own_servers: LocalServers) -> None:
-    redis = Redis(own_servers.redis_url())
+async def test_away_fails_at_once_and_comes_back(own_redis: LocalServers) -> None:
+    redis = Redis(own_redis.redis_url())
     await redis.ping()
     await asyncio.gather(*(redis.get("a") for _ in range(20)))
-    await asyncio.to_thread(own_servers.stop_redis, kill=True)
+    await asyncio.to_thread(own_redis.stop_redis, kill=True)
     begun = time.monotonic()
     for _ in range(200):
         with pytest.raises(RedisAway):
             await redis.get("a")
     assert time.monotonic() - begun < 0.5
-    await asyncio.to_thread(own_servers.start_redis)
+    await asyncio.to_thread(own_redis.start_redis)
     # The first to get through is a script that the new server does not know.
     script = redis.script("set_if_newer")
     async with asyncio.timeout(5):
@@ -139,12 +140,12 @@ async def test_away_fails_at_once_and_comes_back(own_servers: LocalServers) -> N
     await redis.close()
 
 
-async def test_a_frozen_server_counts_as_away(own_servers: LocalServers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_frozen_server_counts_as_away(own_redis: LocalServers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "COMMAND_SECONDS", 0.5)
-    redis = Redis(own_servers.redis_url())
+    redis = Redis(own_redis.redis_url())
     await redis.ping()
-    pid = int((own_servers.data_dir / "redis.pid").read_text())
-    os.kill(pid, signal.SIGSTOP)
+    pid = int((own_redis.data_dir / "redis.pid").read_text())
+    freeze(pid)
     try:
         begun = time.monotonic()
         with pytest.raises(RedisAway):
@@ -204,10 +205,10 @@ async def test_a_value_put_after_the_drop_is_not_lost_to_its_own_message(redis_u
     await there.close()
 
 
-async def test_a_broken_stream_makes_caches_short_lived_until_it_is_back(own_servers: LocalServers) -> None:
-    here, there = await open_processes(own_servers.redis_url())
+async def test_a_broken_stream_makes_caches_short_lived_until_it_is_back(own_redis: LocalServers) -> None:
+    here, there = await open_processes(own_redis.redis_url())
     there.cache.put("a", 1)
-    await asyncio.to_thread(own_servers.stop_redis, kill=True)
+    await asyncio.to_thread(own_redis.stop_redis, kill=True)
     await until(lambda: not there.stream.hearing, 1)
     assert there.cache.get("a") is None
     there.cache.put("a", 1)
@@ -216,7 +217,7 @@ async def test_a_broken_stream_makes_caches_short_lived_until_it_is_back(own_ser
     assert there.cache.get("a") is None
     # Not before the other one hears again and has stored something does this one come back.
     await here.stream.close()
-    await asyncio.to_thread(own_servers.start_redis)
+    await asyncio.to_thread(own_redis.start_redis)
     async with asyncio.timeout(5):
         await there.stream.wait_hearing()
     there.cache.put("a", 1)
@@ -228,11 +229,24 @@ async def test_a_broken_stream_makes_caches_short_lived_until_it_is_back(own_ser
     await there.close()
 
 
-async def test_a_half_open_connection_counts_as_broken_within_a_second(own_servers: LocalServers) -> None:
-    here, there = await open_processes(own_servers.redis_url())
+async def test_a_stream_is_not_silent_because_nobody_listened(redis_url: str) -> None:
+    """A process that was busy for longer than a stream may be silent learns nothing about the stream."""
+    here, there = await open_processes(redis_url)
+    for _ in range(3):
+        there.cache.put("a", 1)
+        time.sleep(1.0)  # noqa: ASYNC251 (it is what happens)
+        await asyncio.sleep(0.4)
+        assert there.stream.hearing
+        assert there.cache.get("a") == 1
+    await here.close()
+    await there.close()
+
+
+async def test_a_half_open_connection_counts_as_broken_within_a_second(own_redis: LocalServers) -> None:
+    here, there = await open_processes(own_redis.redis_url())
     there.cache.put("a", 1)
-    pid = int((own_servers.data_dir / "redis.pid").read_text())
-    os.kill(pid, signal.SIGSTOP)
+    pid = int((own_redis.data_dir / "redis.pid").read_text())
+    freeze(pid)
     try:
         await until(lambda: not there.stream.hearing, 1.2)
         assert there.cache.get("a") is None

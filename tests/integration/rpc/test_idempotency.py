@@ -162,11 +162,11 @@ async def test_keys_that_are_none(store: IdempotencyStore, bad: str) -> None:
     assert work.runs == 0
 
 
-async def test_without_redis_calls_go_on(own_servers: LocalServers, key: str) -> None:
-    redis = Redis(own_servers.redis_url())
+async def test_without_redis_calls_go_on(own_redis: LocalServers, key: str) -> None:
+    redis = Redis(own_redis.redis_url())
     store = IdempotencyStore(redis)
     work = Work()
-    await asyncio.to_thread(own_servers.stop_redis, kill=True)
+    await asyncio.to_thread(own_redis.stop_redis, kill=True)
     assert (await run(store, key, work)).message == courses_pb2.Course(id="course 1")
-    await asyncio.to_thread(own_servers.start_redis)
+    await asyncio.to_thread(own_redis.start_redis)
     await redis.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.certificates import drawings
@@ -71,6 +71,7 @@ def test_wrap(text: str, limit: float, lines: list[str]) -> None:
 
 
 @given(TEXTS.map(clean), st.floats(1, 50))
+@example("1\u094d 1", 1.0)  # nothing joins a space
 def test_wrapping_loses_nothing_and_keeps_letters_whole(text: str, limit: float) -> None:
     lines = wrap(text, limit, len)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")

@@ -87,6 +87,22 @@ def test_bytes_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     assert answer.rows == ROWS
 
 
+@given(st.lists(st.integers(0, 2 * len(SAMPLE)), max_size=12))
+def test_another_answer_may_follow(cuts: list[int]) -> None:
+    both = SAMPLE + SAMPLE
+    edges = [0, *sorted(set(cuts)), len(both)]
+    answers = [Answer(last=False), Answer()]
+    for start, end in pairwise(edges):
+        data = both[start:end]
+        while data and answers[0].feed(data):
+            data = answers.pop(0).rest
+            assert answers or not data
+            if not answers:
+                return
+            assert answers[0].rows == []
+    raise AssertionError("the second answer is not complete")
+
+
 def test_byte_by_byte() -> None:
     answer = Answer()
     assert [answer.feed(SAMPLE[place : place + 1]) for place in range(len(SAMPLE))].index(True) == len(SAMPLE) - 1

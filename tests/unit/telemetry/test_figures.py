@@ -122,8 +122,9 @@ async def test_a_slow_call_is_told_of(monkeypatch: pytest.MonkeyPatch, caplog: p
     await call(client)
     assert not caplog.records
     monkeypatch.setattr(calls, "SLOW_SECONDS", -1.0)
-    await call(client)
-    [record] = caplog.records
+    for _ in range(3):
+        await call(client)
+    [record] = caplog.records  # the others came within the same second
     fields = vars(record)["fields"]
     assert (record.levelname, record.getMessage(), fields["request_id"], fields["door"]) == (
         "WARNING", "GetCourse was slow", "r-1", "rest",
