@@ -121,11 +121,11 @@ class Rebuild:
                 key: by for key, by in wrong.items() if by and not (key[0] is Kind.DAY_ACTIVE and item_day(key[1]) < kept_since)
             }
             rows = [(course_id, int(kind), item, by) for (kind, item), by in sorted(found.items())]
-
-            async def correct(tx: Transaction) -> None:
-                queries.add_counts(tx, rows, 0)
-
             if rows:
+
+                async def correct(tx: Transaction) -> None:
+                    queries.add_counts(tx, rows, 0)
+
                 await self._db.transact(correct)
         return found
 

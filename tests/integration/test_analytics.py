@@ -26,11 +26,6 @@ async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
         yield opened
 
 
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
-
-
 async def numbers(school: School, who: Caller, course: Course) -> CourseAnalytics:
     return await school.run(GetCourseAnalyticsRequest(course_id=course.id), who)  # type: ignore[no-any-return]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,22 +17,11 @@ from skillforge.v1 import certificates_pb2 as pb
 from skillforge.v1 import families_pb2, progress_pb2
 from skillforge.v1.courses_pb2 import Course
 from tests.support.classroom import lecture_ids, refused
-from tests.support.school import PUBLIC_URL, School, open_school
+from tests.support.school import PUBLIC_URL, School
 
 VALID, REVOKED = pb.CERTIFICATE_STATUS_VALID, pb.CERTIFICATE_STATUS_REVOKED
 MISTAKE, MISCONDUCT = pb.REVOKE_REASON_ISSUED_IN_ERROR, pb.REVOKE_REASON_MISCONDUCT
 RENAME = "UPDATE users SET display_name = %s WHERE id = %s"
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
 
 
 @pytest.fixture

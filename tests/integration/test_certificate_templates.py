@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -23,18 +22,7 @@ from skillforge.v1.certificates_pb2 import (
 from skillforge.v1.courses_pb2 import Course
 from tests.support.certificates import image
 from tests.support.classroom import lecture_ids, refused
-from tests.support.school import School, open_school
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
+from tests.support.school import School
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,20 +21,9 @@ from skillforge.v1.certificates_pb2 import (
 from skillforge.v1.courses_pb2 import Course
 from tests.support.classroom import lecture_ids, refused
 from tests.support.polling import eventually
-from tests.support.school import PUBLIC_URL, School, open_school
+from tests.support.school import PUBLIC_URL, School
 
 VALID, REVOKED = certificates_pb2.CERTIFICATE_STATUS_VALID, certificates_pb2.CERTIFICATE_STATUS_REVOKED
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -29,31 +28,15 @@ from skillforge.v1.payments_pb2 import (
     Payment,
 )
 from tests.support.classroom import refused
-from tests.support.school import PRICE, PUBLIC_URL, School, open_school
+from tests.support.school import PRICE, PUBLIC_URL, School
 
 PENDING, SUCCEEDED = payments_pb2.PAYMENT_STATUS_PENDING, payments_pb2.PAYMENT_STATUS_SUCCEEDED
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
-
-
-@pytest.fixture
 async def course(school: School, author: Caller) -> Course:
     return await school.course(author, price=PRICE)
-
-
-@pytest.fixture
-async def student(school: School) -> Caller:
-    return await school.person()
 
 
 def fresh_code() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,25 +16,9 @@ from skillforge.v1 import enrollments_pb2
 from skillforge.v1.courses_pb2 import Course, DeleteLectureRequest, UnpublishCourseRequest
 from skillforge.v1.enrollments_pb2 import EnrollInCourseRequest, ListCourseStudentsRequest, ListEnrollmentsRequest
 from tests.support.classroom import lecture_ids, refused
-from tests.support.school import School, open_school
+from tests.support.school import School
 
 ACTIVE, ENDED = enrollments_pb2.ENROLLMENT_STATUS_ACTIVE, enrollments_pb2.ENROLLMENT_STATUS_ENDED
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
-
-
-@pytest.fixture
-async def student(school: School) -> Caller:
-    return await school.person()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -28,13 +28,7 @@ from skillforge.v1.families_pb2 import (
 )
 from tests.support.classroom import refused
 from tests.support.families import code_of, link, set_standing, text
-from tests.support.school import School, open_school
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
+from tests.support.school import School
 
 
 @pytest.fixture

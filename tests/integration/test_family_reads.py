@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -37,20 +36,9 @@ from skillforge.v1.quizzes_pb2 import (
 )
 from tests.support.classroom import lecture_ids, questions, refused
 from tests.support.families import link, set_standing, text
-from tests.support.school import School, open_school
+from tests.support.school import School
 
 ENDED = enrollments_pb2.ENROLLMENT_STATUS_ENDED
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -28,13 +27,7 @@ from skillforge.v1.friends_pb2 import (
     UnblockUserRequest,
 )
 from tests.support.classroom import refused
-from tests.support.school import School, open_school
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
+from tests.support.school import School
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,17 +24,6 @@ FAILED = payments_pb2.PAYMENT_STATUS_FAILED
 REFUNDED = payments_pb2.PAYMENT_STATUS_REFUNDED
 PARTIALLY_REFUNDED = payments_pb2.PAYMENT_STATUS_PARTIALLY_REFUNDED
 EXPIRED = payments_pb2.PAYMENT_STATUS_EXPIRED
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def student(school: School) -> Caller:
-    return await school.person()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,17 +18,6 @@ from tests.support.classroom import lecture_ids, refused
 from tests.support.school import School, open_school
 
 ENDED = enrollments_pb2.ENROLLMENT_STATUS_ENDED
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def author(school: School) -> Caller:
-    return await school.person("INSTRUCTOR")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from skillforge.v1 import payments_pb2
 from skillforge.v1.courses_pb2 import Course, Money
 from skillforge.v1.payments_pb2 import GetPaymentRequest, Payment, Refund
 from tests.support.classroom import refused
-from tests.support.school import School, open_school
+from tests.support.school import School
 
 SUCCEEDED = payments_pb2.PAYMENT_STATUS_SUCCEEDED
 REFUNDED = payments_pb2.PAYMENT_STATUS_REFUNDED
@@ -32,17 +31,6 @@ OPEN, MADE, LOST = (
     payments_pb2.REFUND_STATUS_FAILED,
 )
 CHARGE, ORDER, BACK, RELEASE = 1, 2, 3, 4
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def student(school: School) -> Caller:
-    return await school.person()
 
 
 @pytest.fixture

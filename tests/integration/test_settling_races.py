@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,18 +13,7 @@ from core.ids import to_bytes
 from core.payments import queries
 from skillforge.v1 import enrollments_pb2
 from skillforge.v1.courses_pb2 import Course
-from tests.support.school import School, open_school
-
-
-@pytest.fixture
-async def school(database_url: str, redis_url: str) -> AsyncIterator[School]:
-    async with open_school(database_url, redis_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def student(school: School) -> Caller:
-    return await school.person()
+from tests.support.school import School
 
 
 @pytest.fixture
